@@ -1,0 +1,1 @@
+//! Portolan's custom resources: types, condition reasons, label keys

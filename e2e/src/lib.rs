@@ -1,0 +1,1 @@
+//! End-to-end tests: they talk only to running programs

@@ -1,0 +1,1 @@
+//! The Kubernetes operator: Registry objects in, running registries out

@@ -1,0 +1,1 @@
+//! Vocabulary of the OCI distribution and image specifications: pure values, no IO

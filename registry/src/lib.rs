@@ -1,0 +1,1 @@
+//! A container registry server: the OCI distribution protocol over a volume
