@@ -1,0 +1,69 @@
+# The only command surface. `make` lists what there is; every recipe is one script or one cargo command.
+# CARGO_TARGET_DIR is respected; built tools live in $PORTOLAN_CACHE (~/.cache/portolan), clusters in $PORTOLAN_STATE (/var/tmp/portolan).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit api conformance chart admission operator cluster-test e2e \
+	programs images crds tools deny cluster-up cluster-down cluster-shell clean
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## The main job from nothing: a real Kubernetes, a Registry, a push, and a Pod that runs from it.
+	@e2e/demo/run
+
+test: ## Every test there is, with each stage's duration; the last line has the totals.
+	@.ci/test
+
+check: ## Formatting, lints, layering, generated files, banned dependencies, shell syntax.
+	@.ci/check
+
+unit: ## Unit, property and golden-file tests of every package.
+	@.ci/cargo-test unit
+
+api: ## The registry's HTTP API, against the running server.
+	@.ci/cargo-test api
+
+conformance: ## The official OCI conformance program against the registry: anonymous HTTP, then TLS with tokens.
+	@e2e/conformance/run
+
+chart: ## helm lint, and facts about what the chart renders.
+	@charts/tests/run
+
+admission: ## What a real kube-apiserver accepts and refuses as a Registry.
+	@.ci/with-cluster api .ci/cargo-test admission
+
+operator: ## The operator against a real kube-apiserver (without nodes).
+	@.ci/with-cluster api .ci/cargo-test operator
+
+cluster-test: ## That the throwaway cluster comes up, goes down and leaves nothing behind.
+	@e2e/cluster/test
+
+e2e: images ## Everything together on a whole cluster: operator and registries as Pods, pushes, pulls, failures.
+	@.ci/with-cluster full .ci/cargo-test e2e
+
+programs: ## Both programs as static release binaries, in target/programs.
+	@e2e/images/programs
+
+images: ## Images of both programs and of the demo, as OCI archives in target/images.
+	@e2e/images/build
+
+crds: ## Write the generated custom resource definitions into the chart.
+	cargo run --locked -q -p portolan-crds --bin crdgen
+
+tools: ## Build Kubernetes and the clients that the tests use (once; cached).
+	@e2e/tools/build kubernetes etcd containerd coredns helm crane conformance
+
+deny: ## Licences, banned crates and sources of every dependency, by cargo-deny.
+	@.ci/deny
+
+cluster-up: ## Start the throwaway Kubernetes.
+	@e2e/cluster/up
+
+cluster-down: ## Take the throwaway Kubernetes down.
+	@e2e/cluster/down
+
+cluster-shell: ## A shell inside the cluster, with kubectl, helm, crane and ctr.
+	@e2e/cluster/shell
+
+clean: ## Remove what was built here (not the tools in the cache).
+	cargo clean

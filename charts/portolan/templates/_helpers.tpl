@@ -1,0 +1,51 @@
+{{/* Names, labels, image references and the rules of the operator's roles. */}}
+
+{{- define "portolan.selectorLabels" -}}
+app.kubernetes.io/name: portolan-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "portolan.labels" -}}
+{{ include "portolan.selectorLabels" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: portolan
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* An image reference from {repository, tag, digest}; call with (dict "image" .Values.image "context" $). */}}
+{{- define "portolan.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ default .context.Chart.AppVersion .image.tag }}
+{{- end -}}
+{{- end }}
+
+{{/* What the operator may do in a namespace. Everything here is namespaced, so one list serves the ClusterRole and the Roles. */}}
+{{- define "portolan.rules" -}}
+- apiGroups: [portolan.dev]
+  resources: [registries]
+  verbs: [get, list, watch]
+- apiGroups: [portolan.dev]
+  resources: [registries/status]
+  verbs: [get, patch, update]
+# A controller reference with blockOwnerDeletion may be set only by who may update the owner's finalizers.
+- apiGroups: [portolan.dev]
+  resources: [registries/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, persistentvolumeclaims, secrets, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch, delete]
+# Annotating a Pod makes its kubelet refresh mounted Secrets at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
