@@ -1,0 +1,300 @@
+//! Digests: `algorithm:encoded` text in, a value with a known algorithm out, and the hashing that makes one from bytes.
+//! Pure.
+//!
+//! The grammar of the specification is generic; only sha256 and sha512 are registered with a length, and only those are
+//! accepted. The error tells "not a digest" from "a digest of an algorithm that this registry does not know".
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+
+/// The hash algorithms that the image specification registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// The canonical algorithm; what a registry uses when the client does not say.
+    Sha256,
+    /// Mandatory to implement since distribution-spec 1.1.1.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name in front of the colon.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// How many hexadecimal digits follow the colon.
+    pub fn hex_len(self) -> usize {
+        match self {
+            Self::Sha256 => 64,
+            Self::Sha512 => 128,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            other => Err(DigestError::UnknownAlgorithm(other.to_owned())),
+        }
+    }
+}
+
+/// A content digest of a known algorithm: lower-case hexadecimal of exactly the algorithm's length.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest {
+    text: String,
+    algorithm: Algorithm,
+}
+
+/// Why a text is no digest that this registry can use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// Not `algorithm:encoded` as the specification spells it.
+    #[error("\"{0}\" is not a digest: write algorithm:encoded, for example sha256:<64 hexadecimal digits>")]
+    Grammar(String),
+    /// Well-formed, of an algorithm that is not supported.
+    #[error("digest algorithm \"{0}\" is not supported: use sha256 or sha512")]
+    UnknownAlgorithm(String),
+    /// Known algorithm, but not as many lower-case hexadecimal digits as it needs.
+    #[error(
+        "\"{text}\" is not a {algorithm} digest: it needs {expected} lower-case hexadecimal digits after the colon"
+    )]
+    Encoded {
+        /// What was given.
+        text: String,
+        /// The algorithm that it names.
+        algorithm: Algorithm,
+        /// How many digits that algorithm needs.
+        expected: usize,
+    },
+}
+
+impl Digest {
+    /// Hashes `bytes`.
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// Puts a digest together from the parts that a directory layout keeps apart.
+    pub fn from_parts(algorithm: Algorithm, hex: &str) -> Result<Self, DigestError> {
+        format!("{algorithm}:{hex}").parse()
+    }
+
+    /// The algorithm in front of the colon.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The hexadecimal digits after the colon.
+    pub fn hex(&self) -> &str {
+        &self.text[self.algorithm.as_str().len() + 1..]
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let grammar = || DigestError::Grammar(text.chars().take(200).collect());
+        let (name, encoded) = text.split_once(':').ok_or_else(grammar)?;
+        if !is_algorithm(name) || !is_encoded(encoded) {
+            return Err(grammar());
+        }
+        let algorithm: Algorithm = name.parse()?;
+        let is_hex = encoded
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if encoded.len() != algorithm.hex_len() || !is_hex {
+            let expected = algorithm.hex_len();
+            return Err(DigestError::Encoded {
+                text: text.chars().take(200).collect(),
+                algorithm,
+                expected,
+            });
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            algorithm,
+        })
+    }
+}
+
+/// `algorithm-component ((+ | . | _ | -) algorithm-component)*` with components of `[a-z0-9]+`.
+fn is_algorithm(name: &str) -> bool {
+    name.split(['+', '.', '_', '-'])
+        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+}
+
+/// `[a-zA-Z0-9=_-]+`
+fn is_encoded(encoded: &str) -> bool {
+    !encoded.is_empty()
+        && encoded
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'=' || b == b'_' || b == b'-')
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A running hash. A clone is a saved position: an upload that is refused half-way goes back to it.
+#[derive(Clone, Debug)]
+pub enum Hasher {
+    /// Running sha256.
+    Sha256(sha2::Sha256),
+    /// Running sha512.
+    Sha512(sha2::Sha512),
+}
+
+impl Hasher {
+    /// Starts at the hash of nothing.
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha512 => Self::Sha512(sha2::Sha512::new()),
+        }
+    }
+
+    /// Which algorithm runs.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// Takes in further bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// The digest of everything taken in so far.
+    pub fn finish(self) -> Digest {
+        let algorithm = self.algorithm();
+        let mut text = String::with_capacity(algorithm.as_str().len() + 1 + algorithm.hex_len());
+        text.push_str(algorithm.as_str());
+        text.push(':');
+        match self {
+            Self::Sha256(hash) => push_hex(&mut text, &hash.finalize()),
+            Self::Sha512(hash) => push_hex(&mut text, &hash.finalize()),
+        }
+        Digest { text, algorithm }
+    }
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn hash_of_nothing_is_the_well_known_one() {
+        assert_eq!(Digest::of(Algorithm::Sha256, b"").as_str(), EMPTY);
+        assert!(
+            Digest::of(Algorithm::Sha512, b"")
+                .as_str()
+                .starts_with("sha512:cf83e1357eefb8bd")
+        );
+    }
+
+    #[test]
+    fn parts_are_the_text_on_both_sides_of_the_colon() {
+        let digest: Digest = EMPTY.parse().unwrap();
+        assert_eq!(format!("{}:{}", digest.algorithm(), digest.hex()), EMPTY);
+    }
+
+    #[test]
+    fn texts_outside_the_grammar_are_no_digests() {
+        for text in [
+            "",
+            "sha256",
+            "sha256:",
+            ":abc",
+            "Sha256:abc",
+            "sha256:a/b",
+            "sha256:../..",
+            "sha+:ab",
+            "sha256:a:b",
+        ] {
+            assert!(
+                matches!(text.parse::<Digest>(), Err(DigestError::Grammar(_))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_algorithms_are_told_from_garbage() {
+        assert!(
+            matches!("md5:abc".parse::<Digest>(), Err(DigestError::UnknownAlgorithm(name)) if name == "md5")
+        );
+        assert!(matches!(
+            "multihash+base58:QmRZxt2b1".parse::<Digest>(),
+            Err(DigestError::UnknownAlgorithm(_))
+        ));
+    }
+
+    #[test]
+    fn wrong_length_and_upper_case_are_refused() {
+        assert!(matches!(
+            "sha256:abc".parse::<Digest>(),
+            Err(DigestError::Encoded { expected: 64, .. })
+        ));
+        let upper = EMPTY.replace("e3b0", "E3B0");
+        assert!(matches!(
+            upper.parse::<Digest>(),
+            Err(DigestError::Encoded { .. })
+        ));
+    }
+}
