@@ -1,1 +1,13 @@
-//! Portolan's custom resources: types, condition reasons, label keys
+//! Portolan's custom resources as Rust types, and the words that its programs and their users share.
+//!
+//! May live here: the shape of the API, its validation rules, condition types and reasons, label and annotation keys,
+//! and the rendering of the CRD files. May not: a Kubernetes client, defaults that only the operator decides, the
+//! server's configuration. Everything is pure except the file access of `crdgen`.
+#![warn(missing_docs)]
+
+pub mod conditions;
+pub mod labels;
+pub mod v1alpha1;
+
+/// The API group of every kind.
+pub const GROUP: &str = "portolan.dev";
