@@ -37,6 +37,7 @@ impl ExposeSpec {
 pub struct ServiceSpec {
     /// ClusterIP (the default) for clients inside the cluster, NodePort or LoadBalancer for clients outside.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::words::<ServiceType>")]
     pub type_: Option<ServiceType>,
 
     /// The port that clients use, 1 to 65535. Default 443; any other one becomes part of every image reference, as

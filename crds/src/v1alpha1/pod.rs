@@ -24,6 +24,7 @@ pub struct PodSpec {
 
     /// When the node pulls the image: Always, IfNotPresent or Never. Default as in Kubernetes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::words::<ImagePullPolicy>")]
     pub image_pull_policy: Option<ImagePullPolicy>,
 
     /// Secrets of this namespace with which the node pulls the registry program's own image, for example
@@ -85,6 +86,7 @@ pub struct PodSpec {
 
     /// How much the registry writes to its log: error, warn, info (the default), debug or trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemas::words::<LogLevel>")]
     pub log_level: Option<LogLevel>,
 }
 

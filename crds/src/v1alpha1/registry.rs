@@ -15,6 +15,7 @@ use super::{ExposeSpec, PodSpec, RegistryStatus, StorageSpec, TlsSpec, rules};
     plural = "registries",
     shortname = "reg",
     category = "portolan",
+    label("app.kubernetes.io/part-of", "portolan"),
     namespaced,
     status = "RegistryStatus",
     derive = "PartialEq",
