@@ -23,28 +23,30 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* What the operator may do in a namespace. Everything here is namespaced, so one list serves the ClusterRole and the Roles. */}}
+{{/* What the operator may do in a namespace; the reasons are in operator/README.md, "Permissions". One list serves the ClusterRole and
+     the Roles. */}}
 {{- define "portolan.rules" -}}
 - apiGroups: [portolan.dev]
   resources: [registries]
   verbs: [get, list, watch]
 - apiGroups: [portolan.dev]
   resources: [registries/status]
-  verbs: [get, patch, update]
-# A controller reference with blockOwnerDeletion may be set only by who may update the owner's finalizers.
+  verbs: [patch]
 - apiGroups: [portolan.dev]
   resources: [registries/finalizers]
   verbs: [update]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [configmaps, persistentvolumeclaims, secrets, serviceaccounts, services]
+  resources: [configmaps, persistentvolumeclaims, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
-# Annotating a Pod makes its kubelet refresh mounted Secrets at once.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
