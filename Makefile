@@ -51,7 +51,7 @@ crds: ## Write the generated custom resource definitions into the chart.
 	cargo run --locked -q -p portolan-crds --bin crdgen
 
 tools: ## Build Kubernetes and the clients that the tests use (once; cached).
-	@e2e/tools/build kubernetes etcd containerd coredns helm crane conformance
+	@e2e/tools/build $(notdir $(patsubst %/,%,$(dir $(wildcard e2e/tools/*/recipe))))
 
 deny: ## Licences, banned crates and sources of every dependency, by cargo-deny.
 	@.ci/deny
