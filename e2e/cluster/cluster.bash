@@ -1,0 +1,62 @@
+# Sourced by every command here: the cluster's name, where its state is, its addresses. Reads the environment, writes nothing.
+
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+clone=$(realpath "$here/../..")
+program=$(basename "$0")
+
+fail() { echo "$program: $*" >&2; exit 1; }
+usage() { echo "usage: $*" >&2; exit 2; }
+
+# Two clones can run one cluster each: the name comes from the clone's real path.
+derived=$(printf %s "$clone" | sha256sum)
+name=${PORTOLAN_CLUSTER_NAME:-p-${derived:0:8}}
+[[ $name =~ ^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$ ]] ||
+  fail "PORTOLAN_CLUSTER_NAME is '$name': write at most 20 lower-case letters, digits and inner dashes"
+
+state_root=$(realpath -m "${PORTOLAN_STATE:-/var/tmp/portolan}")
+state=$state_root/$name                     # everything that this cluster writes
+[ ${#state} -le 60 ] || fail "$state is too long for the sockets in it: set PORTOLAN_STATE to a shorter path"
+
+# Addresses exist only inside the cluster's network namespace, hence the same ones for every cluster.
+node=node1
+node_address=198.51.100.1
+pod_range=198.18.0.0/16
+service_range=198.19.0.0/16
+api_address=198.19.0.1
+dns_address=198.19.0.10
+
+cgroup_name=portolan-$name                  # child of the caller's cgroup, in every hierarchy
+
+# node_pid: prints the pid, as seen here, of the cluster's PID 1; fails when the cluster does not run.
+node_pid() {
+  local pid
+  read -r pid 2> /dev/null < "$state/node.pid" || return 1
+  grep -qzxF "$state" "/proc/$pid/cmdline" 2> /dev/null && echo "$pid"
+}
+
+is_ready() { [ -e "$state/ready" ] && node_pid > /dev/null; }
+
+# lock_state: only one command at a time makes or removes this cluster. The lock is on the state directory itself and
+# is held by whoever has inherited the descriptor; a directory that was removed meanwhile is not the one to lock.
+lock_state() {
+  local said=
+  while :; do
+    mkdir -p "$state" || exit 1
+    exec {lock}< "$state"
+    if ! flock --nonblock "$lock"; then
+      [ -n "$said" ] || echo "$program: another command works on cluster $name: waiting for it" >&2
+      said=yes
+      flock "$lock"
+    fi
+    [ "$state" -ef "/proc/self/fd/$lock" ] && return
+    exec {lock}<&-
+  done
+}
+
+# tear_down: kills what runs in the cluster's cgroups, removes them and the state. Needs the lock; idempotent.
+tear_down() {
+  . "$here/cgroups.bash"
+  remove_cgroups || return 1
+  rm -rf --one-file-system "$state"
+  rmdir "$state_root" 2> /dev/null || :
+}
