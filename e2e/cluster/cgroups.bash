@@ -50,12 +50,12 @@ gives_controllers() {
   for controller in cpu cpuset memory pids; do grep -qsw "$controller" "$1/cgroup.subtree_control" || return 1; done
 }
 
-# enter_cgroups: moves the calling shell. It must be the root of the cgroup namespace that is unshared next, which
+# enter_cgroups CHILD: moves the calling shell. It must be the root of the cgroup namespace that is unshared next, which
 # version 2 allows only while no process is left in it: `launch` moves on into the child `node`.
 enter_cgroups() {
   local controllers directory
   while read -r controllers directory; do
-    [ "$controllers" != unified ] || [ -z "${1:-}" ] || directory=$directory/$1
+    [ "$controllers" != unified ] || [ -z "$1" ] || directory=$directory/$1
     echo "$BASHPID" > "$directory/cgroup.procs"
   done < "$state/cgroups"
 }

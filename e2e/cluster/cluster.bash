@@ -10,8 +10,8 @@ usage() { echo "usage: $*" >&2; exit 2; }
 # Two clones can run one cluster each: the name comes from the clone's real path.
 derived=$(printf %s "$clone" | sha256sum)
 name=${PORTOLAN_CLUSTER_NAME:-p-${derived:0:8}}
-[[ $name =~ ^[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$ ]] ||
-  fail "PORTOLAN_CLUSTER_NAME is '$name': write at most 20 lower-case letters, digits and inner dashes"
+[[ $name =~ ^[a-z0-9]([-a-z0-9]{0,22}[a-z0-9])?$ ]] ||
+  fail "PORTOLAN_CLUSTER_NAME is '$name': write at most 24 lower-case letters, digits and inner dashes"
 
 state_root=$(realpath -m "${PORTOLAN_STATE:-/var/tmp/portolan}")
 state=$state_root/$name                     # everything that this cluster writes
@@ -27,11 +27,18 @@ dns_address=198.19.0.10
 
 cgroup_name=portolan-$name                  # child of the caller's cgroup, in every hierarchy
 
-# node_pid: prints the pid, as seen here, of the cluster's PID 1; fails when the cluster does not run.
+# node_pid: prints the pid, as seen from here (outside, or by `in` inside), of the cluster's PID 1; fails when it does not run.
 node_pid() {
   local pid
-  read -r pid 2> /dev/null < "$state/node.pid" || return 1
-  grep -qzxF "$state" "/proc/$pid/cmdline" 2> /dev/null && echo "$pid"
+  for pid in $(cat "$state/node.pid" 2> /dev/null) 1; do
+    if grep -qzxF "$state" "/proc/$pid/cmdline" 2> /dev/null; then echo "$pid"; return; fi
+  done
+  return 1
+}
+
+# refuse_inside: making and removing clusters needs the host's view.
+refuse_inside() {
+  if grep -qz '/node-init$' /proc/1/cmdline; then fail "this is inside a cluster (e2e/cluster/in): run it outside"; fi
 }
 
 is_ready() { [ -e "$state/ready" ] && node_pid > /dev/null; }
