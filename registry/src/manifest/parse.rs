@@ -1,0 +1,199 @@
+//! A pushed document and its `Content-Type` in, a [`Manifest`] or the reason against it out. Pure.
+
+use portolan_oci::{Digest, MediaType};
+
+use super::document::{Document, Target};
+use super::invalid::InvalidManifest;
+use super::{Edge, EdgeKind, Manifest, unique_edges};
+
+/// What a media type makes of a document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Image,
+    Index,
+    Artifact,
+}
+
+impl Manifest {
+    /// Checks a document. Without a `Content-Type` its own `mediaType` counts, and without that its shape; where two of
+    /// them are there they must agree, because clients differ in which one they believe.
+    pub fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        let header = content_type
+            .map(MediaType::from_content_type)
+            .filter(|header| !header.as_str().is_empty());
+        if header.as_ref().is_some_and(is_schema1) {
+            return Err(InvalidManifest::Schema1);
+        }
+        let document: Document = serde_json::from_slice(bytes).map_err(|error| InvalidManifest::Json {
+            problem: error.to_string(),
+        })?;
+        check_schema_version(&document)?;
+        let media_type = decide_media_type(header, &document)?;
+        let kind = kind_of(&media_type)?;
+        check_shape(kind, &media_type, &document)?;
+        Ok(build(media_type, document))
+    }
+}
+
+/// The type to serve stored bytes as. Documents of other registries on the same volume are served too, so this never
+/// refuses: what says nothing about itself is told by its shape.
+pub fn stored_media_type(bytes: &[u8]) -> MediaType {
+    let Ok(document) = serde_json::from_slice::<Document>(bytes) else {
+        return MediaType::new("application/octet-stream");
+    };
+    let declared = document.media_type.as_deref().filter(|text| !text.is_empty());
+    MediaType::new(match declared {
+        Some(text) => text,
+        None if document.fs_layers.is_some() => MediaType::DOCKER_SCHEMA1_SIGNED,
+        None if document.manifests.is_some() => MediaType::OCI_INDEX,
+        None => MediaType::OCI_MANIFEST,
+    })
+}
+
+/// Whether stored bytes name `digest` as something that they need. What cannot be read may need anything.
+pub fn stored_names(bytes: &[u8], digest: &Digest) -> bool {
+    match serde_json::from_slice::<Document>(bytes) {
+        Ok(document) if document.fs_layers.is_none() => build(MediaType::new(""), document).names(digest),
+        _ => String::from_utf8_lossy(bytes).contains(digest.as_str()),
+    }
+}
+
+fn is_schema1(media_type: &MediaType) -> bool {
+    [MediaType::DOCKER_SCHEMA1, MediaType::DOCKER_SCHEMA1_SIGNED].contains(&media_type.as_str())
+}
+
+fn check_schema_version(document: &Document) -> Result<(), InvalidManifest> {
+    let is_artifact = document.media_type.as_deref() == Some(MediaType::OCI_ARTIFACT);
+    match &document.schema_version {
+        Some(version) if version.as_u64() == Some(2) => Ok(()),
+        Some(version) if version.as_u64() == Some(1) => Err(InvalidManifest::Schema1),
+        None if is_artifact => Ok(()), // that document type never had one
+        None => Err(InvalidManifest::SchemaVersion {
+            found: "missing".into(),
+        }),
+        Some(version) => Err(InvalidManifest::SchemaVersion {
+            found: version.to_string(),
+        }),
+    }
+}
+
+fn decide_media_type(header: Option<MediaType>, document: &Document) -> Result<MediaType, InvalidManifest> {
+    let body = document
+        .media_type
+        .as_deref()
+        .filter(|text| !text.is_empty())
+        .map(MediaType::new);
+    match (header, body) {
+        (Some(header), Some(body)) if header != body => {
+            Err(InvalidManifest::MediaTypeMismatch { header, body })
+        }
+        (_, Some(body)) => Ok(body),
+        (header, None) => {
+            let shape = MediaType::new(if document.manifests.is_some() {
+                MediaType::OCI_INDEX
+            } else if document.config.is_some() || document.layers.is_some() {
+                MediaType::OCI_MANIFEST
+            } else {
+                return Err(InvalidManifest::Shapeless);
+            });
+            match header {
+                // The layout keeps no media type beside the bytes: what they do not say themselves would be lost.
+                Some(header) if kind_of(&header).is_ok() && header != shape => {
+                    Err(InvalidManifest::FieldMissing {
+                        media_type: header,
+                        field: "mediaType",
+                    })
+                }
+                Some(header) if header != shape => Err(InvalidManifest::MediaType { media_type: header }),
+                _ => Ok(shape),
+            }
+        }
+    }
+}
+
+fn kind_of(media_type: &MediaType) -> Result<Kind, InvalidManifest> {
+    match media_type.as_str() {
+        MediaType::OCI_MANIFEST | MediaType::DOCKER_MANIFEST => Ok(Kind::Image),
+        MediaType::OCI_INDEX | MediaType::DOCKER_LIST => Ok(Kind::Index),
+        MediaType::OCI_ARTIFACT => Ok(Kind::Artifact),
+        _ => Err(InvalidManifest::MediaType {
+            media_type: media_type.clone(),
+        }),
+    }
+}
+
+/// Refuses documents that one client would read as an image and another as an index.
+fn check_shape(kind: Kind, media_type: &MediaType, document: &Document) -> Result<(), InvalidManifest> {
+    if document.manifests.is_some() && document.layers.is_some() {
+        return Err(InvalidManifest::Ambiguous {
+            fields: "\"layers\" and \"manifests\"",
+        });
+    }
+    if document.manifests.is_some() && document.config.is_some() {
+        return Err(InvalidManifest::Ambiguous {
+            fields: "\"config\" and \"manifests\"",
+        });
+    }
+    let missing = |field| {
+        Err(InvalidManifest::FieldMissing {
+            media_type: media_type.clone(),
+            field,
+        })
+    };
+    let foreign = |field| {
+        Err(InvalidManifest::FieldForeign {
+            media_type: media_type.clone(),
+            field,
+        })
+    };
+    match kind {
+        Kind::Image | Kind::Artifact if document.manifests.is_some() => foreign("manifests"),
+        Kind::Image if document.config.is_none() => missing("config"),
+        Kind::Index if document.layers.is_some() => foreign("layers"),
+        Kind::Index if document.config.is_some() => foreign("config"),
+        Kind::Index if document.manifests.is_none() => missing("manifests"),
+        _ => Ok(()),
+    }
+}
+
+fn build(media_type: MediaType, document: Document) -> Manifest {
+    let config_type = document
+        .config
+        .as_ref()
+        .and_then(|config| config.media_type.as_ref())
+        .map(ToString::to_string);
+    let content = |target: Target| {
+        let kind = if target.is_foreign() {
+            EdgeKind::ForeignBlob
+        } else {
+            EdgeKind::Blob
+        };
+        Edge {
+            digest: target.digest,
+            kind,
+        }
+    };
+    let blobs = document.config.into_iter();
+    let blobs = blobs
+        .chain(document.layers.into_iter().flatten())
+        .chain(document.blobs.into_iter().flatten());
+    let mut edges: Vec<Edge> = blobs.map(content).collect();
+    let children = document.manifests.into_iter().flatten();
+    edges.extend(children.map(|target| Edge {
+        digest: target.digest,
+        kind: EdgeKind::Child,
+    }));
+    Manifest {
+        media_type,
+        edges: unique_edges(edges),
+        subject: document.subject.map(|subject| subject.digest),
+        artifact_type: document
+            .artifact_type
+            .filter(|text| !text.is_empty())
+            .or(config_type),
+        annotations: document.annotations.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

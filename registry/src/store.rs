@@ -1,0 +1,216 @@
+//! The semantic storage operations that handlers call, over one volume. Values of `portolan-oci` and byte streams come
+//! in and go out; IO happens in blocking threads; no HTTP.
+//!
+//! Guarantees (drawn and argued in `registry/docs/storage.md`):
+//! - What an operation has acknowledged survives a crash of the process, and of the machine if the disk keeps what it
+//!   has fsynced.
+//! - A reader never meets a tag whose manifest is missing, or an image whose blobs are.
+//! - A blob or manifest is only readable through a repository that has a link to it.
+//! - A fault of the volume is a [`Fault`], never "unknown".
+//! - One process per volume. Dropping a future at any point is safe: what it started in a blocking thread completes.
+
+mod blobs;
+mod content;
+mod disk;
+mod error;
+mod expiry;
+mod keys;
+mod links;
+mod locks;
+mod manifests;
+mod open;
+mod receive;
+mod referrers;
+mod repositories;
+mod session;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
+use tokio::task::JoinHandle;
+
+use self::disk::Disk;
+use self::keys::Keys;
+use self::locks::Locks;
+use self::session::Sessions;
+
+pub use blobs::MountSource;
+pub use content::BlobContent;
+pub use error::{
+    BlobError, BodyError, Fault, ListError, ManifestError, OpenError, ReadOnlyReason, UploadError,
+};
+pub use manifests::{PutOutcome, StoredManifest};
+pub use referrers::Referrers;
+pub use uploads::{Chunk, UploadStatus};
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Mount point of the volume.
+    pub path: PathBuf,
+    /// How long to wait for a predecessor that still drains to release the volume.
+    pub lock_timeout: Duration,
+    /// Upload sessions that got no byte for so long are removed.
+    pub upload_idle_timeout: Duration,
+    /// The wall clock.
+    pub clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    /// Cryptographic randomness, for upload identifiers.
+    pub random: Arc<dyn Fn() -> [u8; 16] + Send + Sync>,
+}
+
+/// One page of a sorted list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In byte order.
+    pub items: Vec<T>,
+    /// Whether more follow the last item.
+    pub has_more: bool,
+}
+
+/// What the metrics and the status endpoint report about the volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStats {
+    pub read_only: Option<ReadOnlyReason>,
+    pub open_uploads: u64,
+    pub total_bytes: u64,
+    pub available_bytes: u64,
+    pub total_inodes: u64,
+    pub available_inodes: u64,
+}
+
+/// An open volume; clones are the same one. The last one to go releases the volume.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: Keys,
+    disk: Disk,
+    locks: Locks,
+    sessions: Sessions,
+    options: StoreOptions,
+    /// Held shared by every change while it runs, so that closing can wait for all of them.
+    changes: Arc<RwLock<()>>,
+    is_closed: AtomicBool,
+    /// True once everything that was on the volume at the start is known to be durable.
+    settled: watch::Receiver<bool>,
+    /// The lock on the volume; none when it was opened read-only.
+    volume_lock: Mutex<Option<File>>,
+}
+
+/// Says that a change may be made, and keeps the volume from being closed meanwhile.
+struct Permit {
+    _change: OwnedRwLockReadGuard<()>,
+}
+
+impl Store {
+    /// Why no writes are accepted, if so.
+    pub fn read_only(&self) -> Option<ReadOnlyReason> {
+        self.inner.disk.read_only()
+    }
+
+    /// Whether the volume answers at all. A read-only store is healthy: it serves pulls.
+    pub async fn health(&self) -> Result<(), Fault> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.free_space().map(drop)).await
+    }
+
+    /// What the metrics report; one system call and a count.
+    pub async fn stats(&self) -> Result<StoreStats, Fault> {
+        let inner = Arc::clone(&self.inner);
+        let space = blocking(move || inner.free_space()).await?;
+        Ok(StoreStats {
+            read_only: self.read_only(),
+            open_uploads: self.inner.sessions.len() as u64,
+            total_bytes: space.f_blocks.saturating_mul(space.f_frsize),
+            available_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+            total_inodes: space.f_files,
+            available_inodes: space.f_favail,
+        })
+    }
+
+    /// Takes no further changes, waits for those that run and releases the volume for a successor.
+    pub async fn close(&self) {
+        self.inner.is_closed.store(true, Ordering::SeqCst);
+        let _all_done = self.inner.changes.write().await;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.release()).await;
+    }
+}
+
+impl Inner {
+    /// Asks to change the volume.
+    async fn permit(&self) -> Result<Permit, Fault> {
+        let mut settled = self.settled.clone();
+        // The sender only goes away after it has said what it had to say.
+        drop(settled.wait_for(|is_settled| *is_settled).await);
+        let change = Arc::clone(&self.changes).read_owned().await;
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(Fault::Closed);
+        }
+        self.disk.check_writable()?;
+        Ok(Permit { _change: change })
+    }
+
+    /// Gives the volume back, with a note that nothing on it waits to become durable.
+    fn release(&self) {
+        let Some(file) = disk::lock(&self.volume_lock).take() else {
+            return;
+        };
+        if self.disk.read_only().is_none() {
+            drop(self.disk.write_small(&self.keys.clean(), b"closed\n")); // without it the next start syncs
+        }
+        drop(file.unlock());
+    }
+
+    fn free_space(&self) -> Result<rustix::fs::StatVfs, Fault> {
+        let path = self.keys.root();
+        rustix::fs::statvfs(path).map_err(|error| Fault::Io {
+            action: "look at",
+            path: path.to_owned(),
+            source: error.into(),
+        })
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("path", &self.options.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs blocking IO beside the async threads. It runs to its end even if nobody waits for it any more.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is shutting down cancels: nobody will ask again.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

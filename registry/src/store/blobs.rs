@@ -1,0 +1,166 @@
+//! Blobs of a repository: digests come in, content goes out; IO in blocking threads.
+//!
+//! The bytes of a blob are shared by all repositories; what a repository has is a link. Deleting takes the link away;
+//! the bytes stay until nothing on the volume refers to them.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use portolan_oci::{Digest, RepositoryName};
+
+use super::content::BlobContent;
+use super::error::{BlobError, Fault};
+use super::links::{exists, read_link};
+use super::{Inner, Store, blocking};
+
+/// Where a blob may be mounted from.
+#[derive(Clone)]
+pub enum MountSource {
+    /// A repository that the client names, and may read.
+    Repository(RepositoryName),
+    /// Any repository that the client may read.
+    Any(Arc<dyn Fn(&RepositoryName) -> bool + Send + Sync>),
+}
+
+impl fmt::Debug for MountSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(name) => f.debug_tuple("Repository").field(name).finish(),
+            Self::Any(_) => f.write_str("Any"),
+        }
+    }
+}
+
+impl Store {
+    /// Opens a blob of a repository. Cheap enough to answer whether there is one: nothing is read of it.
+    pub async fn blob_open(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobContent, BlobError> {
+        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        blocking(move || {
+            inner
+                .open_blob(&repository, &digest)?
+                .ok_or(BlobError::Unknown { digest })
+        })
+        .await
+    }
+
+    /// Makes a blob of one repository a blob of another without moving a byte. False: the source does not have it.
+    pub async fn blob_mount(
+        &self,
+        source: MountSource,
+        target: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, BlobError> {
+        let permit = self.inner.permit().await?;
+        let (inner, wanted) = (Arc::clone(&self.inner), digest.clone());
+        let found = blocking(move || inner.find_source(&source, &wanted)).await?;
+        let Some((source, content)) = found else {
+            return Ok(false);
+        };
+        let stripes = self.inner.locks.hold(&[], &[digest, &content]).await;
+        let (inner, target, digest) = (Arc::clone(&self.inner), target.clone(), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripes);
+            // Only what is seen under the lock counts.
+            let link = read_link(&inner.keys.layer_link(&source, &digest), &digest)?;
+            if link.as_ref() != Some(&content) || !exists(&inner.keys.blob(&content))? {
+                return Ok(false);
+            }
+            inner.disk.write_small(
+                &inner.keys.layer_link(&target, &digest),
+                content.as_str().as_bytes(),
+            )?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Takes a blob from a repository, unless a manifest of that repository needs it.
+    pub async fn blob_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
+        let permit = self.inner.permit().await?;
+        let stripes = self.inner.locks.hold(&[digest], &[]).await;
+        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripes);
+            let link = inner.keys.layer_link(&repository, &digest);
+            if !exists(&link)? {
+                return Err(BlobError::Unknown { digest });
+            }
+            if let Some(by) = inner.find_referrer_of(&repository, &digest)? {
+                return Err(BlobError::Referenced { digest, by });
+            }
+            inner.disk.remove_file(&link)?;
+            if let Some(directory) = link.parent() {
+                inner.disk.remove_if_empty(directory);
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobContent>, Fault> {
+        let Some(content) = read_link(&self.keys.layer_link(repository, digest), digest)? else {
+            return Ok(None);
+        };
+        let path = self.keys.blob(&content);
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        match opened {
+            Ok((metadata, file)) if metadata.is_file() => {
+                Ok(Some(BlobContent::new(digest.clone(), metadata.len(), file)))
+            }
+            Ok(_) => Err(Fault::Damaged {
+                path,
+                problem: "it is not a file".into(),
+            }),
+            // The garbage collection of registry:2 removes bytes and leaves links.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Fault::Io {
+                action: "open",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// The blob that a repository reads under `digest`, if it is complete.
+    pub(super) fn linked_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Fault> {
+        match read_link(&self.keys.layer_link(repository, digest), digest)? {
+            Some(content) if exists(&self.keys.blob(&content))? => Ok(Some(content)),
+            _ => Ok(None),
+        }
+    }
+
+    fn find_source(
+        &self,
+        source: &MountSource,
+        digest: &Digest,
+    ) -> Result<Option<(RepositoryName, Digest)>, Fault> {
+        match source {
+            MountSource::Repository(name) => Ok(self
+                .linked_blob(name, digest)?
+                .map(|content| (name.clone(), content))),
+            MountSource::Any(may_read) => {
+                let mut found = None;
+                self.walk_repositories(None, &mut |name| {
+                    found = match self.linked_blob(&name, digest)? {
+                        Some(content) if may_read(&name) => Some((name, content)),
+                        _ => None,
+                    };
+                    Ok(found.is_none())
+                })?;
+                Ok(found)
+            }
+        }
+    }
+}

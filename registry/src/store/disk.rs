@@ -1,0 +1,361 @@
+//! Everything that changes the volume, in steps small enough to be durable one after the other. Paths and bytes come in;
+//! blocking IO.
+//!
+//! A rename is durable once its directory was fsynced, a directory once its parent was. What this process has not
+//! fsynced itself does not count: another process may have created it a moment before a power cut.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::error::{Fault, ReadOnlyReason};
+
+/// One change of the volume, as a [`Seam`] sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    CreateDirectory,
+    Write,
+    SyncFile,
+    Rename,
+    SyncDirectory,
+    Remove,
+}
+
+/// Is asked before each step; an error takes the place of the step. Tests stop the store between any two steps with it.
+pub(super) trait Seam: Send + Sync {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()>;
+}
+
+/// The seam of a real volume: lets everything through.
+pub(super) struct Direct;
+
+impl Seam for Direct {
+    fn before(&self, _: Step, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) struct Disk {
+    root: PathBuf,
+    temporary: PathBuf,
+    next_temporary: AtomicU64,
+    /// Directories whose entry this process has fsynced, so that they are not fsynced again for each file.
+    durable: Mutex<HashSet<PathBuf>>,
+    read_only: Mutex<Option<ReadOnlyReason>>,
+    seam: Box<dyn Seam>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Beyond this many remembered directories the memory is dropped: it costs some repeated fsyncs, not correctness.
+const MAX_DURABLE: usize = 1 << 15;
+
+impl Disk {
+    pub(super) fn new(root: &Path, temporary: PathBuf, seam: Box<dyn Seam>) -> Self {
+        Self {
+            root: root.to_owned(),
+            temporary,
+            next_temporary: AtomicU64::new(0),
+            durable: Mutex::default(),
+            read_only: Mutex::default(),
+            seam,
+        }
+    }
+
+    pub(super) fn read_only(&self) -> Option<ReadOnlyReason> {
+        lock(&self.read_only).clone()
+    }
+
+    /// The first reason stays.
+    pub(super) fn set_read_only(&self, reason: ReadOnlyReason) {
+        lock(&self.read_only).get_or_insert(reason);
+    }
+
+    /// Refuses a write when the store is read-only.
+    pub(super) fn check_writable(&self) -> Result<(), Fault> {
+        self.read_only()
+            .map_or(Ok(()), |reason| Err(Fault::ReadOnly { reason }))
+    }
+
+    /// Replaces the file at `target`, whole or not at all, and returns when that is durable.
+    pub(super) fn write_small(&self, target: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        let temporary = self.write_temporary(bytes)?;
+        self.publish(&temporary, target)
+            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+    }
+
+    /// Writes a file that only this process knows and that nobody reads after a restart.
+    pub(super) fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf, Fault> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let path = self.temporary.join(number.to_string());
+        self.write_new(&path, bytes)
+            .inspect_err(|_| drop(fs::remove_file(&path)))?;
+        Ok(path)
+    }
+
+    /// Writes a file without making it durable.
+    pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+        self.seam
+            .before(Step::Write, path)
+            .and_then(|()| {
+                OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(path)
+            })
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(|error| self.fault("write", path, error))
+    }
+
+    /// Writes pieces one after the other from `offset` on, telling of each one that is written. Not durable yet.
+    pub(super) fn append(
+        &self,
+        path: &Path,
+        offset: u64,
+        pieces: &[Bytes],
+        mut written: impl FnMut(&Bytes),
+    ) -> Result<(), Fault> {
+        let mut append = || -> io::Result<()> {
+            self.seam.before(Step::Write, path)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            let mut offset = offset;
+            for piece in pieces {
+                file.write_all_at(piece, offset)?;
+                offset += piece.len() as u64;
+                written(piece);
+            }
+            Ok(())
+        };
+        append().map_err(|error| self.fault("write", path, error))
+    }
+
+    /// Puts a written file in the place of `target`: its bytes first, then its name, then the name's directory.
+    pub(super) fn publish(&self, from: &Path, target: &Path) -> Result<(), Fault> {
+        self.sync_file(from)?;
+        let directory = parent(target);
+        self.create_directories(directory)?;
+        if let Err(error) = self.rename(from, target) {
+            // Somebody may have removed the directory by hand since this process made it durable.
+            if error.kind() != io::ErrorKind::NotFound || directory.exists() {
+                return Err(self.fault("rename a file to", target, error));
+            }
+            lock(&self.durable).clear();
+            self.create_directories(directory)?;
+            self.rename(from, target)
+                .map_err(|error| self.fault("rename a file to", target, error))?;
+        }
+        self.sync_directory(directory)
+    }
+
+    /// Unlinks a file and makes that durable. False: there was none.
+    pub(super) fn remove_file(&self, path: &Path) -> Result<bool, Fault> {
+        match self
+            .seam
+            .before(Step::Remove, path)
+            .and_then(|()| fs::remove_file(path))
+        {
+            Ok(()) => self.sync_directory(parent(path)).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.fault("remove", path, error)),
+        }
+    }
+
+    /// Unlinks a file that nobody misses or minds after a power cut.
+    pub(super) fn discard(&self, path: &Path) -> Result<(), Fault> {
+        match self
+            .seam
+            .before(Step::Remove, path)
+            .and_then(|()| fs::remove_file(path))
+        {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a directory that may be empty now; whatever keeps it is no harm.
+    pub(super) fn remove_if_empty(&self, directory: &Path) {
+        self.forget(directory);
+        if self.seam.before(Step::Remove, directory).is_ok() {
+            drop(fs::remove_dir(directory));
+        }
+    }
+
+    /// Takes a whole directory out of sight by one durable rename, then removes what was in it.
+    pub(super) fn remove_directory(&self, directory: &Path) -> Result<(), Fault> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let aside = self.temporary.join(number.to_string());
+        self.forget(directory);
+        self.rename(directory, &aside)
+            .map_err(|error| self.fault("remove", directory, error))?;
+        self.sync_directory(parent(directory))?;
+        drop(fs::remove_dir_all(&aside)); // a rest is removed at the next start
+        Ok(())
+    }
+
+    /// Makes a directory and what leads to it, durably.
+    pub(super) fn create_directories(&self, directory: &Path) -> Result<(), Fault> {
+        let missing: Vec<&Path> = {
+            let durable = lock(&self.durable);
+            directory
+                .ancestors()
+                .take_while(|path| *path != self.root && !durable.contains(*path))
+                .collect()
+        };
+        for path in missing.into_iter().rev() {
+            let created = self
+                .seam
+                .before(Step::CreateDirectory, path)
+                .and_then(|()| fs::create_dir(path));
+            match created {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    lock(&self.durable).clear();
+                    return Err(self.fault("create directory", path, error));
+                }
+            }
+            self.sync_directory(parent(path))?;
+            let mut durable = lock(&self.durable);
+            if durable.len() >= MAX_DURABLE {
+                durable.clear();
+            }
+            durable.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.seam.before(Step::Rename, to)?;
+        fs::rename(from, to)
+    }
+
+    fn sync_file(&self, path: &Path) -> Result<(), Fault> {
+        let synced = self
+            .seam
+            .before(Step::SyncFile, path)
+            .and_then(|()| File::open(path)?.sync_data());
+        synced.map_err(|error| {
+            if is_full(&error) {
+                self.fault("fsync", path, error)
+            } else {
+                self.fail(path, error)
+            }
+        })
+    }
+
+    /// Lets the disk work while an upload still comes in, so that its end does not wait for all of it. The kernel tells
+    /// of a failed writeback only once: whoever hears of it must remember it.
+    pub(super) fn start_writeback(&self, path: &Path) {
+        match File::open(path).and_then(|file| file.sync_data()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => drop(self.fail(path, error)),
+            _ => {}
+        }
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<(), Fault> {
+        let synced = self
+            .seam
+            .before(Step::SyncDirectory, path)
+            .and_then(|()| File::open(path)?.sync_all());
+        synced.map_err(|error| self.fail(path, error))
+    }
+
+    /// What earlier writes came to is unknown after a failed fsync, and a second fsync may wrongly succeed: no more
+    /// writes until somebody has looked at the volume and started the program again.
+    fn fail(&self, path: &Path, source: io::Error) -> Fault {
+        let reason = format!(
+            "fsync of \"{}\" failed ({source}): check the volume and its disk, then restart the registry",
+            path.display()
+        );
+        self.set_read_only(ReadOnlyReason::Failed(reason));
+        Fault::Io {
+            action: "fsync",
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Sorts an error of a write into what the person who runs the registry must do about it.
+    pub(super) fn fault(&self, action: &'static str, path: &Path, source: io::Error) -> Fault {
+        if is_full(&source) {
+            return Fault::Full {
+                path: path.to_owned(),
+            };
+        }
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Fault::ReadOnly {
+                reason: ReadOnlyReason::NotWritable(foreign_owner(path)),
+            },
+            io::ErrorKind::ReadOnlyFilesystem => Fault::ReadOnly {
+                reason: ReadOnlyReason::NotWritable(read_only_mount(&self.root)),
+            },
+            _ => Fault::Io {
+                action,
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+
+    fn forget(&self, directory: &Path) {
+        let mut durable = lock(&self.durable);
+        durable.remove(directory);
+        durable.remove(&directory.join("current"));
+    }
+}
+
+/// The sentence about a file or directory of another user.
+pub(super) fn foreign_owner(path: &Path) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    let existing = path
+        .ancestors()
+        .find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    let (path, owner) = existing.map_or((path, 0), |(path, metadata)| (path, metadata.uid()));
+    let path = path.display();
+    format!(
+        "\"{path}\" belongs to user {owner} and the registry runs as user {user}, so it only serves pulls: run \
+         `chown -R {user}:{user} {path}`, or start the registry as the owner (`--user {owner}`)"
+    )
+}
+
+pub(super) fn read_only_mount(root: &Path) -> String {
+    format!(
+        "\"{}\" is mounted read-only, so the registry only serves pulls: mount it read-write",
+        root.display()
+    )
+}
+
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Every path that the store forms has a parent: the volume's root is never written itself.
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// A panic while one of these sets was locked leaves it valid, only perhaps older.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

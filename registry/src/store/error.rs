@@ -1,0 +1,172 @@
+//! What store operations answer instead of a result: one enum per family of operations, none of which knows HTTP.
+//!
+//! [`Fault`] is about the volume, everything else about the request. A fault is never reported as "not found".
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portolan_oci::Digest;
+
+use crate::manifest::InvalidManifest;
+
+/// The volume cannot be opened at all; the program ends with this sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "storage directory \"{path}\" does not exist and cannot be created: create it, or name another one \
+         with storage.volume.path or REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"
+    )]
+    Missing {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("storage path \"{path}\" is not a directory: name a directory with storage.volume.path")]
+    NotADirectory { path: PathBuf },
+    #[error(
+        "storage directory \"{path}\" cannot be read by user {user}, it belongs to user {owner}: \
+         run `chown -R {user} {path}`, or start the registry as its owner (`--user {owner}`)"
+    )]
+    Unreadable {
+        path: PathBuf,
+        user: u32,
+        owner: u32,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "storage directory \"{path}\" is in use by another process (its lock was not released within {waited:?}): \
+         stop the other registry, or give this one a directory of its own"
+    )]
+    InUse { path: PathBuf, waited: Duration },
+    #[error(
+        "storage directory \"{path}\" was written by a newer version (format {found}, this version knows 1): \
+         run that version, or give this one a directory of its own"
+    )]
+    NewerFormat { path: PathBuf, found: u64 },
+    #[error(
+        "file \"{path}\" is not readable as JSON with a number \"format\": restore it, or delete it if this volume was never used by a newer version"
+    )]
+    BadFormat { path: PathBuf },
+    #[error("storage directory \"{path}\" cannot be used")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The volume, not the request, is at fault. The messages are for the log and for the person who runs the registry.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Nothing is accepted until the reason is gone and the program was started again; reads go on.
+    #[error("storage is read-only: {reason}")]
+    ReadOnly { reason: ReadOnlyReason },
+    /// No space or inodes left, or over a quota; this write failed, everything stored before is untouched.
+    #[error("storage is full: no space or inodes left to write \"{path}\"")]
+    Full { path: PathBuf },
+    /// Something that must be readable is not.
+    #[error("cannot {action} \"{path}\"")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Something was read, but it is not what the layout says it must be.
+    #[error("\"{path}\" is damaged: {problem}")]
+    Damaged { path: PathBuf, problem: String },
+    /// [`super::Store::close`] was called.
+    #[error("storage is closed: the registry is shutting down")]
+    Closed,
+}
+
+/// Why the store takes no writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadOnlyReason {
+    /// Found when opening: files of another user, or a read-only mount. A matter of configuration.
+    #[error("{0}")]
+    NotWritable(String),
+    /// An fsync failed while running: what the kernel kept of earlier writes is unknown until the volume is looked at.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why a blob was not read, mounted or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    #[error("blob {digest} is not in this repository")]
+    Unknown { digest: Digest },
+    #[error("blob {digest} is used by manifest {by} of this repository: delete that first")]
+    Referenced { digest: Digest, by: Digest },
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why an upload did not go on. `offset` is the length that counts: the next byte to send.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// Never was, of another repository, finished, cancelled or expired.
+    #[error("upload session is not known: start a new one")]
+    Unknown,
+    /// The body does not begin where the upload ends; nothing was taken.
+    #[error("the upload has {offset} bytes, the chunk begins elsewhere")]
+    OutOfOrder { offset: u64 },
+    /// Another request writes to the session right now; nothing was taken.
+    #[error("another request is writing to this upload")]
+    Busy { offset: u64 },
+    /// The body is not as long as announced; nothing was taken.
+    #[error("the body has {actual} bytes, announced were {announced}")]
+    Length {
+        offset: u64,
+        announced: u64,
+        actual: u64,
+    },
+    /// The client went away; what had come before is kept.
+    #[error("the body ended early")]
+    Interrupted {
+        offset: u64,
+        #[source]
+        source: BodyError,
+    },
+    /// The content is not what the digest says; the session is gone.
+    #[error("content has digest {actual}, announced was {announced}")]
+    DigestMismatch { announced: Digest, actual: Digest },
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What a body stream may fail with.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a manifest was not stored, read or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Nothing was ever pushed to the repository.
+    #[error("repository is not known")]
+    RepositoryUnknown,
+    #[error("manifest {reference} is not in this repository")]
+    Unknown { reference: String },
+    #[error(transparent)]
+    Invalid(#[from] InvalidManifest),
+    #[error("manifest has digest {actual}, announced was {announced}")]
+    DigestMismatch { announced: Digest, actual: Digest },
+    /// Content that must be pushed first.
+    #[error("manifest names content that is not in this repository")]
+    ContentMissing { missing: Vec<Digest> },
+    #[error("manifest {digest} is used by index {by} of this repository: delete that first")]
+    Referenced { digest: Digest, by: Digest },
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a list was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// Nothing was ever pushed to the repository.
+    #[error("repository is not known")]
+    RepositoryUnknown,
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}

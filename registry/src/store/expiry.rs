@@ -1,0 +1,83 @@
+//! Upload sessions that nobody continues: their files go once the last byte is older than the idle time. IO in blocking
+//! threads, from a task that ends with the store.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portolan_oci::UploadId;
+
+use super::error::Fault;
+use super::links::names_in;
+use super::{Inner, Store, blocking};
+
+const MAX_INTERVAL: Duration = Duration::from_mins(10);
+
+impl Store {
+    /// Looks for idle sessions now and then, for as long as the store lives.
+    pub(super) fn start_expiry(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        let interval =
+            (self.inner.options.upload_idle_timeout / 4).clamp(Duration::from_millis(10), MAX_INTERVAL);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let Some(inner) = inner.upgrade() else { return };
+                if let Err(fault) = (Self { inner }).expire_uploads().await {
+                    tracing::warn!(error = %fault, "cannot remove idle uploads");
+                }
+            }
+        });
+    }
+
+    /// Removes every session that got no byte for the idle time; returns how many.
+    pub async fn expire_uploads(&self) -> Result<usize, Fault> {
+        let Ok(permit) = self.inner.permit().await else {
+            return Ok(0);
+        };
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _permit = permit;
+            inner.expire()
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn expire(&self) -> Result<usize, Fault> {
+        let mut ids: Vec<UploadId> = names_in(&self.keys.uploads())?
+            .iter()
+            .filter_map(|name| name.rsplit_once('.')?.0.parse().ok())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut expired = 0;
+        for id in ids.into_iter().filter(|id| self.is_idle(id)) {
+            // Whoever writes to a session right now keeps it, however old its files look.
+            let writing = match self.load(&id)? {
+                Some(session) => match session.try_write() {
+                    Some(writing) if self.is_idle(&id) => Some(writing),
+                    _ => continue,
+                },
+                None => None,
+            };
+            self.discard(&id, writing)?;
+            expired += 1;
+        }
+        Ok(expired)
+    }
+
+    fn is_idle(&self, id: &UploadId) -> bool {
+        let now = (self.options.clock)();
+        let files = [self.keys.upload_record(id), self.keys.upload_data(id)];
+        let newest = files
+            .iter()
+            .filter_map(|path| fs::metadata(path).ok()?.modified().ok())
+            .max();
+        newest.is_some_and(|at| {
+            now.duration_since(at)
+                .is_ok_and(|age| age >= self.options.upload_idle_timeout)
+        })
+    }
+}

@@ -1,0 +1,332 @@
+//! Manifests of a repository: documents and references come in, bytes go out; IO in blocking threads.
+//!
+//! Order of a push: content, link of the repository, entry among the referrers of the subject, then the tags. Each is
+//! durable before the next is written, so a tag never names what a power cut could take.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
+
+use crate::manifest::{Manifest, stored_media_type, stored_names};
+
+use super::error::{Fault, ManifestError};
+use super::links::{digests_in, exists, read_link, read_tag};
+use super::{Inner, Store, blocking};
+
+/// A manifest as it was pushed, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// The digest that was asked for, or that the tag names.
+    pub digest: Digest,
+    pub media_type: MediaType,
+    pub bytes: Bytes,
+}
+
+/// What a push has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOutcome {
+    pub digest: Digest,
+    /// The subject under which the manifest is listed now.
+    pub subject: Option<Digest>,
+    /// The tags that name it now, each once, in the order given.
+    pub tags: Vec<Tag>,
+}
+
+impl Store {
+    /// Stores a manifest and lets tags name it: that of `reference`, if it is one, and all `extra_tags`. Everything is
+    /// checked before the first write. Returns when all of it is durable.
+    pub async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        extra_tags: &[Tag],
+        content_type: Option<&str>,
+        bytes: Bytes,
+    ) -> Result<PutOutcome, ManifestError> {
+        let manifest = Manifest::parse(content_type, &bytes)?;
+        let (digest, tags) = identify(reference, extra_tags, &bytes)?;
+        let permit = self.inner.permit().await?;
+        let (inner, name, required) = (
+            Arc::clone(&self.inner),
+            repository.clone(),
+            manifest.required_blobs(),
+        );
+        let contents = blocking(move || inner.contents_of(&name, &required)).await?;
+        let referred: Vec<&Digest> = manifest
+            .edges
+            .iter()
+            .map(|edge| &edge.digest)
+            .chain(&contents)
+            .collect();
+        let stripes = self.inner.locks.hold(&[&digest], &referred).await;
+        let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
+        let (inner, repository) = (Arc::clone(&self.inner), repository.clone());
+        blocking(move || {
+            let _held = (permit, stripes, tag_locks);
+            inner.require(&repository, &manifest, &contents)?;
+            inner.put(&repository, &manifest, &digest, &bytes)?;
+            for tag in &tags {
+                inner
+                    .disk
+                    .write_small(&inner.keys.tag_link(&repository, tag), digest.as_str().as_bytes())?;
+            }
+            Ok(PutOutcome {
+                digest,
+                subject: manifest.subject,
+                tags,
+            })
+        })
+        .await
+    }
+
+    /// Reads what a tag names now, or what has a digest.
+    pub async fn manifest_read(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, ManifestError> {
+        let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
+        blocking(move || {
+            let found = match &reference {
+                Reference::Digest(digest) => inner.read_manifest(&repository, digest)?,
+                Reference::Tag(tag) => inner.read_tagged(&repository, tag)?,
+            };
+            match found {
+                Some(manifest) => Ok(manifest),
+                None => Err(inner.unknown_manifest(&repository, &reference.to_string())?),
+            }
+        })
+        .await
+    }
+
+    /// Removes a manifest and every tag that names it, unless an index of the repository needs it.
+    pub async fn manifest_delete(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<(), ManifestError> {
+        let permit = self.inner.permit().await?;
+        // While this is held nobody can let a further tag or index name the manifest.
+        let stripes = self.inner.locks.hold(&[digest], &[]).await;
+        let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        let tags = blocking(move || inner.check_deletable(&name, &wanted)).await?;
+        let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
+        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripes, tag_locks);
+            for tag in &tags {
+                // A push may have moved it on before its lock was free.
+                if inner.tag_names_digest(&repository, tag, &digest)? {
+                    inner.disk.remove_directory(&inner.keys.tag(&repository, tag))?;
+                }
+            }
+            Ok(inner.remove_revision(&repository, &digest)?)
+        })
+        .await
+    }
+}
+
+/// The digest under which a document is stored and all tags that shall name it.
+fn identify(
+    reference: &Reference,
+    extra_tags: &[Tag],
+    bytes: &[u8],
+) -> Result<(Digest, Vec<Tag>), ManifestError> {
+    let mut tags: Vec<Tag> = Vec::new();
+    let digest = match reference {
+        Reference::Tag(tag) => {
+            tags.push(tag.clone());
+            Digest::of(Algorithm::Sha256, bytes)
+        }
+        Reference::Digest(announced) => {
+            let actual = Digest::of(announced.algorithm(), bytes);
+            if actual != *announced {
+                return Err(ManifestError::DigestMismatch {
+                    announced: announced.clone(),
+                    actual,
+                });
+            }
+            actual
+        }
+    };
+    for tag in extra_tags {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    Ok((digest, tags))
+}
+
+impl Inner {
+    /// What the links of these blobs point at, as far as there are any.
+    fn contents_of(&self, repository: &RepositoryName, blobs: &[Digest]) -> Result<Vec<Digest>, Fault> {
+        let mut contents = Vec::new();
+        for digest in blobs {
+            contents.extend(read_link(&self.keys.layer_link(repository, digest), digest)?);
+        }
+        Ok(contents)
+    }
+
+    /// Checks, under the locks of `contents`, that everything that a manifest needs is in the repository.
+    fn require(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        contents: &[Digest],
+    ) -> Result<(), ManifestError> {
+        let mut missing = Vec::new();
+        for digest in manifest.required_blobs() {
+            let content = self.linked_blob(repository, &digest)?;
+            if content.is_none_or(|content| !contents.contains(&content)) {
+                missing.push(digest);
+            }
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ManifestError::ContentMissing { missing })
+        }
+    }
+
+    fn put(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
+        self.disk.write_small(&self.keys.blob(digest), bytes)?;
+        self.disk.write_small(
+            &self.keys.revision_link(repository, digest),
+            digest.as_str().as_bytes(),
+        )?;
+        if let Some(subject) = &manifest.subject {
+            let descriptor = manifest.referrer_descriptor(digest.clone(), bytes.len() as u64);
+            let text = serde_json::json!(descriptor).to_string();
+            self.disk
+                .write_small(&self.keys.referrer(repository, subject, digest), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// A tag may move or go between the two reads; then what it names now counts.
+    fn read_tagged(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<StoredManifest>, Fault> {
+        let directory = self.keys.tag(repository, tag);
+        let mut named = read_tag(&directory)?;
+        while let Some(digest) = named {
+            if let Some(manifest) = self.read_manifest(repository, &digest)? {
+                return Ok(Some(manifest));
+            }
+            let again = read_tag(&directory)?;
+            if again.as_ref() == Some(&digest) {
+                let problem =
+                    format!("it names manifest {digest}, which is not in the repository: push the tag again");
+                return Err(Fault::Damaged {
+                    path: self.keys.tag_link(repository, tag),
+                    problem,
+                });
+            }
+            named = again;
+        }
+        Ok(None)
+    }
+
+    pub(super) fn read_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, Fault> {
+        let link = self.keys.revision_link(repository, digest);
+        let Some(content) = read_link(&link, digest)? else {
+            return Ok(None);
+        };
+        let path = self.keys.blob(&content);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let problem = format!(
+                    "its content \"{}\" is gone: push the manifest again",
+                    path.display()
+                );
+                return Err(Fault::Damaged { path: link, problem });
+            }
+            Err(source) => {
+                return Err(Fault::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        if Digest::of(content.algorithm(), &bytes) != content {
+            return Err(Fault::Damaged {
+                path,
+                problem: "its bytes do not have its digest: push it again".into(),
+            });
+        }
+        let media_type = stored_media_type(&bytes);
+        Ok(Some(StoredManifest {
+            digest: digest.clone(),
+            media_type,
+            bytes: bytes.into(),
+        }))
+    }
+
+    /// The first manifest of a repository that needs `digest`. Reads all of them. One whose content is gone can no
+    /// longer be pulled, and needs nothing.
+    pub(super) fn find_referrer_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Fault> {
+        for revision in digests_in(&self.keys.revisions(repository))? {
+            match self.read_manifest(repository, &revision) {
+                Ok(Some(manifest)) if stored_names(&manifest.bytes, digest) => return Ok(Some(revision)),
+                Ok(_) | Err(Fault::Damaged { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Refuses, or tells which tags go with the manifest.
+    fn check_deletable(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Vec<Tag>, ManifestError> {
+        if !exists(&self.keys.revision_link(repository, digest))? {
+            return Err(self.unknown_manifest(repository, digest.as_str())?);
+        }
+        if let Some(by) = self.find_referrer_of(repository, digest)? {
+            return Err(ManifestError::Referenced {
+                digest: digest.clone(),
+                by,
+            });
+        }
+        Ok(self.tags_of(repository, digest)?)
+    }
+
+    fn remove_revision(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Fault> {
+        let subject = match self.read_manifest(repository, digest) {
+            Ok(manifest) => {
+                manifest.and_then(|manifest| Manifest::parse(None, &manifest.bytes).ok()?.subject)
+            }
+            Err(Fault::Damaged { .. }) => None, // a list of referrers passes over what it cannot read
+            Err(fault) => return Err(fault),
+        };
+        let link = self.keys.revision_link(repository, digest);
+        self.disk.remove_file(&link)?;
+        if let Some(directory) = link.parent() {
+            self.disk.remove_if_empty(directory);
+        }
+        if let Some(subject) = subject {
+            self.disk
+                .remove_file(&self.keys.referrer(repository, &subject, digest))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! Opening a volume: a path in, a [`Store`] out, or the sentence that tells what to do; blocking IO.
+//!
+//! Order: the directory must be readable; then the lock decides who writes; then the format; leftovers of a predecessor
+//! go; a small file is written, fsynced and removed, so that a volume that cannot be written is known before the first push.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::fs::Access;
+use tokio::sync::watch;
+
+use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mount};
+use super::error::{Fault, OpenError, ReadOnlyReason};
+use super::keys::Keys;
+use super::links::{names_in, read_file};
+use super::locks::Locks;
+use super::session::Sessions;
+use super::{Inner, Store, StoreOptions, blocking};
+
+/// The format of `portolan/v1/` that this version writes.
+const FORMAT: u64 = 1;
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+impl Store {
+    /// Opens the volume, waiting for a predecessor to release it. A volume that cannot be written is served
+    /// read-only; ask [`Store::read_only`].
+    pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        Self::open_through(options, Box::new(Direct)).await
+    }
+
+    /// Opens with every change going through `seam`.
+    pub(super) async fn open_through(options: StoreOptions, seam: Box<dyn Seam>) -> Result<Self, OpenError> {
+        let keys = Keys::new(&options.path);
+        let disk = Disk::new(keys.root(), keys.temporary(), seam);
+        let (keys, disk) = blocking(move || check_readable(&keys).map(|()| (keys, disk))).await?;
+        let volume_lock = acquire(&keys, &disk, options.lock_timeout).await?;
+        let (keys, disk, was_clean) =
+            blocking(move || prepare(&keys, &disk).map(|was_clean| (keys, disk, was_clean))).await?;
+        let (settle, settled) = watch::channel(was_clean);
+        let store = Self {
+            inner: Arc::new(Inner {
+                keys,
+                disk,
+                locks: Locks::new(),
+                sessions: Sessions::default(),
+                options,
+                changes: Arc::default(),
+                is_closed: false.into(),
+                settled,
+                volume_lock: Mutex::new(volume_lock),
+            }),
+        };
+        if !was_clean {
+            store.settle(settle);
+        }
+        store.start_expiry();
+        Ok(store)
+    }
+
+    /// Makes everything durable that a predecessor may have left in the page cache, before the first change refers to
+    /// it. Pulls do not wait for that.
+    fn settle(&self, settle: watch::Sender<bool>) {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            let root = inner.keys.root();
+            let synced = File::open(root).and_then(|file| Ok(rustix::fs::syncfs(file)?));
+            if let Err(error) = synced {
+                let reason = format!(
+                    "sync of \"{}\" failed ({error}): check the volume, then restart",
+                    root.display()
+                );
+                inner.disk.set_read_only(ReadOnlyReason::Failed(reason));
+            }
+            settle.send_replace(true);
+        });
+    }
+}
+
+fn check_readable(keys: &Keys) -> Result<(), OpenError> {
+    let root = keys.root();
+    match fs::metadata(root) {
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(OpenError::NotADirectory {
+                path: root.to_owned(),
+            });
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(root).map_err(|source| OpenError::Missing {
+                path: root.to_owned(),
+                source,
+            })?;
+        }
+        Err(source) => return Err(unreadable(root, source)),
+    }
+    for path in directories_to_check(keys) {
+        match fs::read_dir(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(unreadable(&path, source)),
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    if source.kind() != io::ErrorKind::PermissionDenied {
+        return OpenError::Io { path, source };
+    }
+    let owner = fs::metadata(&path).map_or(0, |metadata| metadata.uid());
+    OpenError::Unreadable {
+        path,
+        user: rustix::process::geteuid().as_raw(),
+        owner,
+        source,
+    }
+}
+
+/// The directories whose owner tells whose volume it is: those that every push writes to or below.
+fn directories_to_check(keys: &Keys) -> Vec<PathBuf> {
+    let shared = keys.shared();
+    let mut paths: Vec<PathBuf> = shared
+        .ancestors()
+        .take_while(|path| *path != keys.root())
+        .map(Path::to_owned)
+        .collect();
+    paths.push(keys.root().to_owned());
+    paths.reverse();
+    paths.extend(["blobs", "blobs/sha256", "blobs/sha512", "repositories"].map(|name| shared.join(name)));
+    let repositories = names_in(&keys.repositories()).unwrap_or_default();
+    paths.extend(
+        repositories
+            .iter()
+            .take(100)
+            .map(|name| keys.repositories().join(name)),
+    );
+    paths.extend([
+        keys.own().to_owned(),
+        keys.temporary(),
+        keys.uploads(),
+        keys.own().join("referrers"),
+    ]);
+    paths
+}
+
+/// Takes the lock of the volume, or finds that the volume cannot be written and needs none.
+async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Result<Option<File>, OpenError> {
+    if let Some(reason) = not_writable(keys) {
+        disk.set_read_only(reason);
+        return Ok(None);
+    }
+    let path = keys.lock();
+    let opened = fs::create_dir_all(keys.own()).and_then(|()| {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+    });
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if is_full(&error) => {
+            let reason = format!(
+                "no space left to create \"{}\": free space, then restart the registry",
+                path.display()
+            );
+            disk.set_read_only(ReadOnlyReason::NotWritable(reason));
+            return Ok(None);
+        }
+        Err(source) => return Err(OpenError::Io { path, source }),
+    };
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) if started.elapsed() < timeout => {
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    path: keys.root().to_owned(),
+                    waited: timeout,
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+        }
+    }
+}
+
+/// Looks for the first directory that this process may not write.
+fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
+    directories_to_check(keys).into_iter().find_map(|path| {
+        let reason = match rustix::fs::access(&path, Access::WRITE_OK | Access::EXEC_OK) {
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => foreign_owner(&path),
+            Err(rustix::io::Errno::ROFS) => read_only_mount(keys.root()),
+            _ => return None,
+        };
+        Some(ReadOnlyReason::NotWritable(reason))
+    })
+}
+
+/// Returns whether everything on the volume is known to be durable: it is empty, or its last user said so.
+fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
+    let is_new = check_format(keys)?;
+    if disk.read_only().is_some() {
+        return Ok(true);
+    }
+    let mut was_clean = is_new && !keys.shared().exists();
+    let temporary = keys.temporary();
+    if let Err(source) = empty(&temporary) {
+        return Err(OpenError::Io {
+            path: temporary,
+            source,
+        });
+    }
+    let probed = disk
+        .create_directories(&temporary)
+        .and_then(|()| disk.remove_file(&keys.clean()))
+        .map(|said_so| was_clean |= said_so)
+        .and_then(|()| disk.create_directories(&keys.uploads()))
+        .and_then(|()| {
+            if is_new {
+                disk.write_small(
+                    &keys.format(),
+                    format!("{{\"format\":{FORMAT},\"features\":[]}}\n").as_bytes(),
+                )
+            } else {
+                Ok(())
+            }
+        })
+        .and_then(|()| disk.write_small(&temporary.join("probe"), b"written and fsynced at start\n"));
+    match probed {
+        // A full volume serves pulls, and deletes make room again; what cannot be written fails by itself.
+        Ok(()) | Err(Fault::Full { .. }) => Ok(was_clean),
+        Err(Fault::ReadOnly { reason }) => {
+            disk.set_read_only(reason);
+            Ok(true)
+        }
+        // A failed fsync has made the store read-only already.
+        Err(_) if disk.read_only().is_some() => Ok(true),
+        Err(Fault::Io { path, source, .. }) => Err(OpenError::Io { path, source }),
+        Err(fault) => Err(OpenError::Io {
+            path: temporary,
+            source: io::Error::other(fault),
+        }),
+    }
+}
+
+/// True if there is no format file yet.
+fn check_format(keys: &Keys) -> Result<bool, OpenError> {
+    let path = keys.format();
+    let bytes = match read_file(&path) {
+        Ok(None) => return Ok(true),
+        Ok(Some(bytes)) => bytes,
+        Err(fault) => {
+            return Err(OpenError::Io {
+                path,
+                source: io::Error::other(fault),
+            });
+        }
+    };
+    let document: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    match document.and_then(|document| document.get("format")?.as_u64()) {
+        Some(FORMAT) => Ok(false),
+        Some(found) => Err(OpenError::NewerFormat {
+            path: keys.root().to_owned(),
+            found,
+        }),
+        None => Err(OpenError::BadFormat { path }),
+    }
+}
+
+/// Removes what a predecessor left of unfinished small files.
+fn empty(directory: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Inner {
+    /// A forked child may still have the file open: the lock is given back rather than left to the last descriptor.
+    fn drop(&mut self) {
+        if let Some(file) = lock(&self.volume_lock).take() {
+            drop(file.unlock());
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Taking in the body of one upload request: a stream comes in, bytes are on the volume and hashed when it is done.
+//!
+//! While one batch is written and hashed in a blocking thread the next one is received; the client waits when the disk
+//! is slower. The right to write travels with the batch, so that a request that goes away leaves a session in order.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use tokio::task::JoinHandle;
+
+use super::error::{BodyError, Fault, UploadError};
+use super::session::{Session, Writing};
+use super::uploads::{BATCH_BYTES, Chunk};
+use super::{Inner, blocking, joined};
+
+const WRITEBACK_BYTES: u64 = 64 << 20;
+
+enum Ending {
+    Complete,
+    Interrupted(BodyError),
+}
+
+impl Inner {
+    pub(super) async fn receive<S>(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        writing: Writing,
+        chunk: Chunk,
+        mut body: S,
+    ) -> Result<Writing, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        let writing = self.hashed(session, writing).await?;
+        let before = (writing.offset, writing.hasher.clone());
+        let mut writer = Writer::new(self, session, writing);
+        let mut received = 0_u64;
+        let ending = loop {
+            match body.next().await {
+                None => break Ending::Complete,
+                Some(Err(error)) => break Ending::Interrupted(error),
+                Some(Ok(bytes)) => {
+                    received = received.saturating_add(bytes.len() as u64);
+                    if chunk.length.is_some_and(|announced| received > announced) {
+                        break Ending::Complete;
+                    }
+                    writer = writer.push(bytes).await?;
+                }
+            }
+        };
+        let mut writing = writer.finish().await?;
+        match (ending, chunk.length) {
+            (Ending::Interrupted(source), _) => Err(UploadError::Interrupted {
+                offset: writing.offset,
+                source,
+            }),
+            (Ending::Complete, Some(announced)) if announced != received => {
+                session.set_offset(&mut writing, before.0);
+                writing.hasher = before.1;
+                self.cut(session, writing).await?;
+                Err(UploadError::Length {
+                    offset: before.0,
+                    announced,
+                    actual: received,
+                })
+            }
+            (Ending::Complete, _) => Ok(writing),
+        }
+    }
+
+    /// Computes the hash of what is there, after a restart.
+    async fn hashed(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        mut writing: Writing,
+    ) -> Result<Writing, Fault> {
+        if writing.hasher.is_some() {
+            return Ok(writing);
+        }
+        let (inner, session) = (Arc::clone(self), Arc::clone(session));
+        blocking(move || {
+            writing.hasher = Some(inner.hash_upload(&session, writing.algorithm, writing.offset)?);
+            Ok(writing)
+        })
+        .await
+    }
+
+    /// Takes bytes back that do not count, so that they do not come back after a restart either.
+    async fn cut(self: &Arc<Self>, session: &Arc<Session>, writing: Writing) -> Result<(), Fault> {
+        let permit = self.permit().await?;
+        let path = self.keys.upload_data(&session.id);
+        let inner = Arc::clone(self);
+        blocking(move || {
+            let _permit = permit;
+            match File::options()
+                .write(true)
+                .open(&path)
+                .and_then(|file| file.set_len(writing.offset))
+            {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(inner.disk.fault("cut", &path, error))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+/// Collects a batch while the one before is being written.
+struct Writer {
+    inner: Arc<Inner>,
+    session: Arc<Session>,
+    state: State,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+}
+
+enum State {
+    Idle(Writing),
+    Busy(JoinHandle<(Writing, Result<(), Fault>)>),
+}
+
+impl State {
+    async fn settled(self) -> Result<Writing, Fault> {
+        match self {
+            Self::Idle(writing) => Ok(writing),
+            Self::Busy(task) => {
+                let (writing, result) = joined(task).await;
+                result.map(|()| writing)
+            }
+        }
+    }
+}
+
+impl Writer {
+    fn new(inner: &Arc<Inner>, session: &Arc<Session>, writing: Writing) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            session: Arc::clone(session),
+            state: State::Idle(writing),
+            batch: Vec::new(),
+            batch_bytes: 0,
+        }
+    }
+
+    async fn push(mut self, bytes: Bytes) -> Result<Self, Fault> {
+        self.batch_bytes += bytes.len();
+        self.batch.push(bytes);
+        if self.batch_bytes >= BATCH_BYTES {
+            self.flush().await
+        } else {
+            Ok(self)
+        }
+    }
+
+    async fn finish(self) -> Result<Writing, Fault> {
+        let written = if self.batch_bytes > 0 {
+            self.flush().await?
+        } else {
+            self
+        };
+        written.state.settled().await
+    }
+
+    async fn flush(self) -> Result<Self, Fault> {
+        let writing = self.state.settled().await?;
+        let permit = self.inner.permit().await?;
+        let (inner, session, batch) = (Arc::clone(&self.inner), Arc::clone(&self.session), self.batch);
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            inner.write_batch(&session, writing, &batch)
+        });
+        Ok(Self {
+            state: State::Busy(task),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            ..self
+        })
+    }
+}
+
+impl Inner {
+    fn write_batch(
+        self: &Arc<Self>,
+        session: &Session,
+        mut writing: Writing,
+        batch: &[Bytes],
+    ) -> (Writing, Result<(), Fault>) {
+        let path = self.keys.upload_data(&session.id);
+        let before = writing.offset;
+        let result = self.disk.append(&path, before, batch, |bytes| {
+            if let Some(hasher) = &mut writing.hasher {
+                hasher.update(bytes);
+            }
+            let offset = writing.offset + bytes.len() as u64;
+            session.set_offset(&mut writing, offset);
+        });
+        if before / WRITEBACK_BYTES != writing.offset / WRITEBACK_BYTES {
+            let inner = Arc::clone(self);
+            drop(tokio::task::spawn_blocking(move || {
+                inner.disk.start_writeback(&path);
+            }));
+        }
+        (writing, result)
+    }
+}

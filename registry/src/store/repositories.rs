@@ -1,0 +1,80 @@
+//! The list of repositories, straight from the directories; blocking IO in blocking threads.
+
+use std::sync::Arc;
+
+use portolan_oci::RepositoryName;
+
+use super::error::{Fault, ListError};
+use super::links::{exists, names_in};
+use super::{Inner, Page, Store, blocking};
+
+impl Store {
+    /// A page of the names of all repositories, in byte order, beginning behind `after`, which need not exist.
+    pub async fn repositories(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<RepositoryName>, ListError> {
+        let (inner, after) = (Arc::clone(&self.inner), after.map(str::to_owned));
+        blocking(move || {
+            let mut page = Page {
+                items: Vec::new(),
+                has_more: false,
+            };
+            if limit == 0 {
+                return Ok(page);
+            }
+            inner.walk_repositories(after.as_deref(), &mut |name| {
+                page.has_more = page.items.len() == limit;
+                if !page.has_more {
+                    page.items.push(name);
+                }
+                Ok(!page.has_more)
+            })?;
+            Ok(page)
+        })
+        .await
+    }
+}
+
+/// Takes a repository and says whether to go on.
+type Visit<'a> = dyn FnMut(RepositoryName) -> Result<bool, Fault> + 'a;
+
+impl Inner {
+    /// Visits repositories in byte order. Directories whose names all lie before `after` are not read.
+    pub(super) fn walk_repositories(&self, after: Option<&str>, visit: &mut Visit<'_>) -> Result<(), Fault> {
+        self.walk("", after.unwrap_or(""), visit).map(drop)
+    }
+
+    fn walk(&self, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result<bool, Fault> {
+        // `a-b` sorts between `a` and `a/b`: a name and what is below it are two entries of the order.
+        let mut entries = Vec::new();
+        for name in names_in(&self.keys.repositories().join(prefix))? {
+            if name.parse::<RepositoryName>().is_ok() {
+                entries.push(format!("{prefix}{name}/"));
+                entries.push(format!("{prefix}{name}"));
+            }
+        }
+        entries.sort_unstable();
+        for entry in entries {
+            let goes_on = if entry.ends_with('/') {
+                let is_behind = entry.as_str() > after || after.starts_with(&entry);
+                !is_behind || self.walk(&entry, after, visit)?
+            } else {
+                match entry.parse::<RepositoryName>() {
+                    Ok(name) if entry.as_str() > after && self.repository_exists(&name)? => visit(name)?,
+                    _ => true,
+                }
+            };
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether anything was ever pushed to a repository.
+    pub(super) fn repository_exists(&self, name: &RepositoryName) -> Result<bool, Fault> {
+        Ok(exists(&self.keys.manifests(name))? || exists(&self.keys.layers(name))?)
+    }
+}

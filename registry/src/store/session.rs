@@ -1,0 +1,105 @@
+//! Upload sessions that this process knows: whose they are, how long, and the hash so far. No IO.
+//!
+//! The file is the truth about an upload; a session in memory saves hashing it again. After a restart sessions come back
+//! from their files, without a hash.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use portolan_oci::{Algorithm, Hasher, RepositoryName, UploadId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
+
+use super::disk::lock;
+
+/// What `uploads/<id>.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UploadRecord {
+    pub(super) repository: RepositoryName,
+    /// Which hash to run while receiving; a closing request may still name another.
+    pub(super) algorithm: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: UploadId,
+    pub(super) repository: RepositoryName,
+    /// Bytes in the file that count; read without the lock by status requests.
+    offset: AtomicU64,
+    progress: Arc<tokio::sync::Mutex<Progress>>,
+}
+
+/// Owned by the one request that writes to the session.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) offset: u64,
+    pub(super) algorithm: Algorithm,
+    /// None: must be computed from the file.
+    pub(super) hasher: Option<Hasher>,
+    /// Finished or cancelled while another request waited.
+    pub(super) is_over: bool,
+}
+
+/// The right to write to a session; can move into blocking threads.
+pub(super) type Writing = OwnedMutexGuard<Progress>;
+
+impl Session {
+    pub(super) fn new(id: UploadId, record: UploadRecord, offset: u64) -> Self {
+        let algorithm = record.algorithm.parse().unwrap_or(Algorithm::Sha256);
+        let hasher = (offset == 0).then(|| Hasher::new(algorithm));
+        let progress = Progress {
+            offset,
+            algorithm,
+            hasher,
+            is_over: false,
+        };
+        Self {
+            id,
+            repository: record.repository,
+            offset: offset.into(),
+            progress: Arc::new(tokio::sync::Mutex::new(progress)),
+        }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_offset(&self, progress: &mut Progress, offset: u64) {
+        progress.offset = offset;
+        self.offset.store(offset, Ordering::Release);
+    }
+
+    /// None: another request is writing.
+    pub(super) fn try_write(&self) -> Option<Writing> {
+        Arc::clone(&self.progress).try_lock_owned().ok()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<HashMap<UploadId, Arc<Session>>>);
+
+impl Sessions {
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    pub(super) fn find(&self, id: &UploadId) -> Option<Arc<Session>> {
+        lock(&self.0).get(id).cloned()
+    }
+
+    /// Two requests may load the same session at once: the first one in is the one that counts.
+    pub(super) fn insert(&self, session: Session) -> Arc<Session> {
+        let mut sessions = lock(&self.0);
+        Arc::clone(
+            sessions
+                .entry(session.id.clone())
+                .or_insert_with(|| Arc::new(session)),
+        )
+    }
+
+    pub(super) fn remove(&self, id: &UploadId) {
+        lock(&self.0).remove(id);
+    }
+}

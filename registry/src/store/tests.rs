@@ -1,0 +1,164 @@
+//! Facts about the store, on real directories. Each file of `tests/` holds one subject; the helpers below open volumes
+//! and push through the same operations that handlers use.
+
+mod blobs;
+mod uploads;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, stream};
+use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A volume that goes away with the test.
+struct Volume {
+    directory: TempDir,
+}
+
+impl Volume {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn options(&self) -> StoreOptions {
+        StoreOptions {
+            path: self.path().to_owned(),
+            lock_timeout: Duration::ZERO,
+            upload_idle_timeout: Duration::from_hours(24),
+            clock: Arc::new(now),
+            random: Arc::new(rand::random),
+        }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(self.options()).await.unwrap()
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::new(self.path())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests pass the real clock in")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+fn repository(name: &str) -> RepositoryName {
+    name.parse().unwrap()
+}
+
+fn tag(name: &str) -> Tag {
+    name.parse().unwrap()
+}
+
+fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::of(Algorithm::Sha256, bytes)
+}
+
+/// A body that arrives in pieces.
+fn body(pieces: &[&[u8]]) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + Unpin + use<> {
+    let pieces: Vec<_> = pieces
+        .iter()
+        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .collect();
+    stream::iter(pieces)
+}
+
+/// A body that arrives in part before the connection breaks.
+fn broken_body(piece: &[u8]) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + Unpin + use<> {
+    stream::iter(vec![
+        Ok(Bytes::copy_from_slice(piece)),
+        Err(BodyError::from("connection reset")),
+    ])
+}
+
+async fn push_blob(store: &Store, repository: &RepositoryName, bytes: &[u8]) -> Digest {
+    let digest = digest_of(bytes);
+    try_push_blob(store, repository, bytes).await.unwrap();
+    digest
+}
+
+async fn try_push_blob(store: &Store, repository: &RepositoryName, bytes: &[u8]) -> Result<(), UploadError> {
+    let id = store.upload_start(repository, None).await?;
+    store
+        .upload_finish(
+            repository,
+            &id,
+            &digest_of(bytes),
+            Chunk::default(),
+            body(&[bytes]),
+        )
+        .await
+}
+
+async fn read_blob(store: &Store, repository: &RepositoryName, digest: &Digest) -> Vec<u8> {
+    let content = store.blob_open(repository, digest).await.unwrap();
+    let size = content.size();
+    collect(content.stream(0..size)).await
+}
+
+async fn collect(stream: impl Stream<Item = std::io::Result<Bytes>>) -> Vec<u8> {
+    let pieces: Vec<Bytes> = stream.map(Result::unwrap).collect().await;
+    pieces.concat()
+}
+
+fn descriptor(digest: &Digest, media_type: &str) -> Value {
+    json!({"mediaType": media_type, "digest": digest, "size": 1})
+}
+
+fn image(config: &Digest, layers: &[&Digest]) -> Value {
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|layer| descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip"))
+        .collect();
+    json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_MANIFEST,
+        "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+        "layers": layers,
+    })
+}
+
+fn index(children: &[&Digest]) -> Value {
+    let children: Vec<Value> = children
+        .iter()
+        .map(|child| descriptor(child, MediaType::OCI_MANIFEST))
+        .collect();
+    json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": children})
+}
+
+async fn put(
+    store: &Store,
+    repository: &RepositoryName,
+    reference: &str,
+    document: &Value,
+) -> Result<Digest, ManifestError> {
+    let bytes = Bytes::from(document.to_string());
+    let reference: Reference = reference.parse().unwrap();
+    Ok(store
+        .manifest_put(repository, &reference, &[], None, bytes)
+        .await?
+        .digest)
+}
+
+/// Pushes an image of one layer and lets `reference` name it.
+async fn push_image(store: &Store, repository: &RepositoryName, reference: &str, seed: &str) -> Digest {
+    let config = push_blob(store, repository, format!("config of {seed}").as_bytes()).await;
+    let layer = push_blob(store, repository, format!("layer of {seed}").as_bytes()).await;
+    put(store, repository, reference, &image(&config, &[&layer]))
+        .await
+        .unwrap()
+}

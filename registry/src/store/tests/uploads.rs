@@ -1,0 +1,360 @@
+//! Upload sessions: offsets, races, restarts, expiry.
+
+use futures::channel::mpsc;
+
+use super::*;
+
+fn at(offset: u64) -> Chunk {
+    Chunk {
+        at: Some(offset),
+        length: None,
+    }
+}
+
+async fn offset(store: &Store, name: &RepositoryName, id: &portolan_oci::UploadId) -> u64 {
+    store.upload_status(name, id).await.unwrap().offset
+}
+
+#[tokio::test]
+async fn chunks_in_order_become_the_blob() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    assert_eq!(offset(&store, &name, &id).await, 0);
+    store
+        .upload_append(&name, &id, at(0), body(&[b"one ", b"two "]))
+        .await
+        .unwrap();
+    assert_eq!(offset(&store, &name, &id).await, 8);
+    let digest = digest_of(b"one two three");
+    store
+        .upload_finish(&name, &id, &digest, at(8), body(&[b"three"]))
+        .await
+        .unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, b"one two three");
+    assert!(matches!(
+        store.upload_status(&name, &id).await,
+        Err(UploadError::Unknown)
+    ));
+}
+
+#[tokio::test]
+async fn chunk_out_of_order_is_refused_with_the_true_offset_and_the_session_lives() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &id, at(0), body(&[b"abc"]))
+        .await
+        .unwrap();
+    let refused = store.upload_append(&name, &id, at(5), body(&[b"x"])).await;
+    assert!(matches!(refused, Err(UploadError::OutOfOrder { offset: 3 })));
+    let digest = digest_of(b"abcd");
+    let refused = store
+        .upload_finish(&name, &id, &digest, at(2), body(&[b"d"]))
+        .await;
+    assert!(matches!(refused, Err(UploadError::OutOfOrder { offset: 3 })));
+    store
+        .upload_finish(&name, &id, &digest, at(3), body(&[b"d"]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn body_of_another_length_than_announced_is_taken_back_whole() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &id, Chunk::default(), body(&[b"abc"]))
+        .await
+        .unwrap();
+    for announced in [2, 4] {
+        let chunk = Chunk {
+            at: Some(3),
+            length: Some(announced),
+        };
+        let refused = store.upload_append(&name, &id, chunk, body(&[b"de", b"f"])).await;
+        assert!(
+            matches!(refused, Err(UploadError::Length { offset: 3, .. })),
+            "{refused:?}"
+        );
+        assert_eq!(offset(&store, &name, &id).await, 3);
+    }
+    assert_eq!(
+        std::fs::metadata(volume.keys().upload_data(&id)).unwrap().len(),
+        3
+    );
+    let digest = digest_of(b"abcxyz");
+    store
+        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"xyz"]))
+        .await
+        .unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, b"abcxyz");
+}
+
+#[tokio::test]
+async fn what_came_before_the_connection_broke_is_kept() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let broken = store
+        .upload_append(&name, &id, Chunk::default(), broken_body(b"half"))
+        .await;
+    assert!(matches!(broken, Err(UploadError::Interrupted { offset: 4, .. })));
+    let digest = digest_of(b"half and half");
+    store
+        .upload_finish(&name, &id, &digest, at(4), body(&[b" and half"]))
+        .await
+        .unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, b"half and half");
+}
+
+#[tokio::test]
+async fn wrong_digest_discards_the_session_and_stores_nothing() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let announced = digest_of(b"expected");
+    let refused = store
+        .upload_finish(&name, &id, &announced, Chunk::default(), body(&[b"other"]))
+        .await;
+    match refused {
+        Err(UploadError::DigestMismatch { actual, .. }) => assert_eq!(actual, digest_of(b"other")),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        store.upload_status(&name, &id).await,
+        Err(UploadError::Unknown)
+    ));
+    assert!(matches!(
+        store.blob_open(&name, &announced).await,
+        Err(BlobError::Unknown { .. })
+    ));
+    assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn sha512_is_taken_with_and_without_a_hint() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    for hint in [Some(Algorithm::Sha512), Some(Algorithm::Sha256), None] {
+        let bytes = format!("hint {hint:?}");
+        let digest = Digest::of(Algorithm::Sha512, bytes.as_bytes());
+        let id = store.upload_start(&name, hint).await.unwrap();
+        store
+            .upload_append(&name, &id, Chunk::default(), body(&[&bytes.as_bytes()[..3]]))
+            .await
+            .unwrap();
+        store
+            .upload_finish(
+                &name,
+                &id,
+                &digest,
+                Chunk::default(),
+                body(&[&bytes.as_bytes()[3..]]),
+            )
+            .await
+            .unwrap();
+        assert_eq!(read_blob(&store, &name, &digest).await, bytes.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn session_of_another_repository_is_unknown() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let id = store.upload_start(&repository("a"), None).await.unwrap();
+    let other = repository("b");
+    assert!(matches!(
+        store.upload_status(&other, &id).await,
+        Err(UploadError::Unknown)
+    ));
+    let refused = store
+        .upload_append(&other, &id, Chunk::default(), body(&[b"x"]))
+        .await;
+    assert!(matches!(refused, Err(UploadError::Unknown)));
+}
+
+#[tokio::test]
+async fn cancelled_session_is_gone_with_its_bytes() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &id, Chunk::default(), body(&[b"x"]))
+        .await
+        .unwrap();
+    store.upload_cancel(&name, &id).await.unwrap();
+    assert!(matches!(
+        store.upload_cancel(&name, &id).await,
+        Err(UploadError::Unknown)
+    ));
+    assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+    assert_eq!(store.stats().await.unwrap().open_uploads, 0);
+}
+
+#[tokio::test]
+async fn of_two_writers_at_once_one_is_refused_before_its_bytes_count() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(0);
+    let (slow_store, slow_name, slow_id) = (store.clone(), name.clone(), id.clone());
+    let slow = tokio::spawn(async move {
+        slow_store
+            .upload_append(&slow_name, &slow_id, Chunk::default(), receiver)
+            .await
+    });
+    // The channel holds one piece and the writer another: the third send returns once the writer took the first.
+    for _ in 0..3 {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::from_static(b"slow ")))
+            .await
+            .unwrap();
+    }
+    let refused = store
+        .upload_append(&name, &id, Chunk::default(), body(&[b"fast"]))
+        .await;
+    assert!(matches!(refused, Err(UploadError::Busy { .. })));
+    assert!(matches!(
+        store.upload_cancel(&name, &id).await,
+        Err(UploadError::Busy { .. })
+    ));
+    drop(sender);
+    slow.await.unwrap().unwrap();
+    let digest = digest_of(b"slow slow slow ");
+    store
+        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn request_dropped_half_way_leaves_a_session_that_goes_on() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let piece = vec![1_u8; 300 << 10];
+    let endless = body(&[&piece, &piece]).chain(stream::pending());
+    let (dropped_store, dropped_name, dropped_id) = (store.clone(), name.clone(), id.clone());
+    let request = tokio::spawn(async move {
+        dropped_store
+            .upload_append(&dropped_name, &dropped_id, Chunk::default(), endless)
+            .await
+    });
+    while offset(&store, &name, &id).await < 600 << 10 {
+        tokio::task::yield_now().await;
+    }
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    let mut all = [piece.clone(), piece].concat();
+    all.extend_from_slice(b"end");
+    store
+        .upload_finish(&name, &id, &digest_of(&all), at(600 << 10), body(&[b"end"]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn session_survives_a_restart_with_its_offset_and_is_hashed_again() {
+    let volume = Volume::new();
+    let name = repository("a");
+    let store = volume.open().await;
+    let plain = store.upload_start(&name, None).await.unwrap();
+    let sha512 = store.upload_start(&name, Some(Algorithm::Sha512)).await.unwrap();
+    for id in [&plain, &sha512] {
+        store
+            .upload_append(&name, id, Chunk::default(), body(&[b"before "]))
+            .await
+            .unwrap();
+    }
+    drop(store);
+    let store = volume.open().await;
+    assert_eq!(offset(&store, &name, &plain).await, 7);
+    store
+        .upload_append(&name, &plain, at(7), body(&[b"and "]))
+        .await
+        .unwrap();
+    let digest = digest_of(b"before and after");
+    store
+        .upload_finish(&name, &plain, &digest, at(11), body(&[b"after"]))
+        .await
+        .unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, b"before and after");
+    let digest = Digest::of(Algorithm::Sha512, b"before ");
+    store
+        .upload_finish(&name, &sha512, &digest, at(7), body(&[]))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn idle_sessions_expire_and_busy_ones_do_not() {
+    let volume = Volume::new();
+    let later = Arc::new(AtomicBool::new(false));
+    let is_later = Arc::clone(&later);
+    let clock = move || now() + Duration::from_hours(if is_later.load(Ordering::SeqCst) { 25 } else { 0 });
+    let options = StoreOptions {
+        clock: Arc::new(clock),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    let name = repository("a");
+    let idle = store.upload_start(&name, None).await.unwrap();
+    let busy = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &idle, Chunk::default(), body(&[b"x"]))
+        .await
+        .unwrap();
+    assert_eq!(store.expire_uploads().await.unwrap(), 0);
+
+    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(0);
+    let (busy_store, busy_name, busy_id) = (store.clone(), name.clone(), busy.clone());
+    let request = tokio::spawn(async move {
+        busy_store
+            .upload_append(&busy_name, &busy_id, Chunk::default(), receiver)
+            .await
+    });
+    for _ in 0..3 {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::from_static(b"y")))
+            .await
+            .unwrap();
+    }
+    later.store(true, Ordering::SeqCst);
+    assert_eq!(store.expire_uploads().await.unwrap(), 1);
+    assert!(matches!(
+        store.upload_status(&name, &idle).await,
+        Err(UploadError::Unknown)
+    ));
+    drop(sender);
+    assert_eq!(request.await.unwrap().unwrap(), UploadStatus { offset: 3 });
+}
+
+#[tokio::test]
+async fn expired_sessions_of_a_predecessor_go_too() {
+    let volume = Volume::new();
+    let name = repository("a");
+    let store = volume.open().await;
+    let id = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &id, Chunk::default(), body(&[b"x"]))
+        .await
+        .unwrap();
+    drop(store);
+    let options = StoreOptions {
+        clock: Arc::new(|| now() + Duration::from_hours(25)),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    assert_eq!(store.expire_uploads().await.unwrap(), 1);
+    assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+}

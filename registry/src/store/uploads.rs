@@ -1,0 +1,299 @@
+//! Upload sessions: body streams come in, blobs come out; IO in blocking threads.
+//!
+//! The bytes are hashed while they arrive. Nothing about a session is fsynced before it is finished: after a power cut
+//! it may be shorter or gone, and the client asks for its length before it goes on.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use portolan_oci::{Algorithm, Digest, Hasher, RepositoryName, UploadId};
+
+use super::error::{BodyError, Fault, UploadError};
+use super::links::{exists, read_file};
+use super::session::{Session, UploadRecord, Writing};
+use super::{Inner, Store, blocking};
+
+/// Received bytes are handed to a blocking thread in batches of this size; two of them are all that an upload keeps.
+pub(super) const BATCH_BYTES: usize = 256 << 10;
+
+/// How far an upload has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadStatus {
+    /// Bytes taken so far.
+    pub offset: u64,
+}
+
+/// What a request says about its body; what it does not say is not checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Offset in the upload at which the body begins.
+    pub at: Option<u64>,
+    /// Length of the body. If another length comes, none of the body is kept.
+    pub length: Option<u64>,
+}
+
+impl Store {
+    /// Starts a session. The algorithm is a hint that saves reading the content again at the end.
+    pub async fn upload_start(
+        &self,
+        repository: &RepositoryName,
+        algorithm: Option<Algorithm>,
+    ) -> Result<UploadId, UploadError> {
+        let permit = self.inner.permit().await?;
+        let id = UploadId::from_random((self.inner.options.random)());
+        let algorithm = algorithm.unwrap_or(Algorithm::Sha256).to_string();
+        let record = UploadRecord {
+            repository: repository.clone(),
+            algorithm,
+        };
+        let (inner, new_id) = (Arc::clone(&self.inner), id.clone());
+        blocking(move || {
+            let _permit = permit;
+            inner.disk.create_directories(&inner.keys.uploads())?;
+            let text = serde_json::json!(record).to_string();
+            inner
+                .disk
+                .write_new(&inner.keys.upload_record(&new_id), text.as_bytes())?;
+            inner.sessions.insert(Session::new(new_id, record, 0));
+            Ok(id)
+        })
+        .await
+    }
+
+    /// How many bytes a session has; at any time, also while they flow.
+    pub async fn upload_status(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+    ) -> Result<UploadStatus, UploadError> {
+        let session = self.session(repository, id).await?;
+        Ok(UploadStatus {
+            offset: session.offset(),
+        })
+    }
+
+    /// Appends a body. Of two requests at once one wins; the other is told so before any of its bytes count.
+    pub async fn upload_append<S>(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+        chunk: Chunk,
+        body: S,
+    ) -> Result<UploadStatus, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        let session = self.session(repository, id).await?;
+        let writing = begin(&session, chunk)?;
+        let writing = self.inner.receive(&session, writing, chunk, body).await?;
+        Ok(UploadStatus {
+            offset: writing.offset,
+        })
+    }
+
+    /// Appends a last body and makes the content a blob of the repository, if it has the digest; if not, the session
+    /// is discarded. Returns when the blob is durable.
+    pub async fn upload_finish<S>(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+        digest: &Digest,
+        chunk: Chunk,
+        body: S,
+    ) -> Result<(), UploadError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        let session = self.session(repository, id).await?;
+        let writing = begin(&session, chunk)?;
+        let writing = self.inner.receive(&session, writing, chunk, body).await?;
+        let permit = self.inner.permit().await?;
+        let stripe = self.inner.locks.hold(&[digest], &[]).await;
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripe);
+            inner.finish(&session, writing, &digest)
+        })
+        .await
+    }
+
+    /// Ends a session and frees its bytes.
+    pub async fn upload_cancel(&self, repository: &RepositoryName, id: &UploadId) -> Result<(), UploadError> {
+        let session = self.session(repository, id).await?;
+        let writing = begin(&session, Chunk::default())?;
+        let permit = self.inner.permit().await?;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _permit = permit;
+            inner
+                .discard(&session.id, Some(writing))
+                .map_err(UploadError::from)
+        })
+        .await
+    }
+
+    /// Finds a session in memory, or on the volume after a restart.
+    async fn session(&self, repository: &RepositoryName, id: &UploadId) -> Result<Arc<Session>, UploadError> {
+        let known = self.inner.sessions.find(id);
+        let known = if known.is_some() {
+            known
+        } else {
+            let (inner, id) = (Arc::clone(&self.inner), id.clone());
+            blocking(move || inner.load(&id)).await?
+        };
+        known
+            .filter(|session| session.repository == *repository)
+            .ok_or(UploadError::Unknown)
+    }
+}
+
+/// Takes the right to write, if the request may go on where the upload is.
+fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
+    let writing = session.try_write().ok_or_else(|| UploadError::Busy {
+        offset: session.offset(),
+    })?;
+    if writing.is_over {
+        return Err(UploadError::Unknown);
+    }
+    match chunk.at {
+        Some(at) if at != writing.offset => Err(UploadError::OutOfOrder {
+            offset: writing.offset,
+        }),
+        _ => Ok(writing),
+    }
+}
+
+impl Inner {
+    /// The session of the files on the volume, which another request may have loaded already.
+    pub(super) fn load(&self, id: &UploadId) -> Result<Option<Arc<Session>>, Fault> {
+        if let Some(session) = self.sessions.find(id) {
+            return Ok(Some(session));
+        }
+        let Some(bytes) = read_file(&self.keys.upload_record(id))? else {
+            return Ok(None);
+        };
+        // A torn record is what a power cut leaves of a session that was never made durable.
+        let Ok(record) = serde_json::from_slice::<UploadRecord>(&bytes) else {
+            return Ok(None);
+        };
+        let path = self.keys.upload_data(id);
+        let offset = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(source) => {
+                return Err(Fault::Io {
+                    action: "look at",
+                    path,
+                    source,
+                });
+            }
+        };
+        Ok(Some(self.sessions.insert(Session::new(
+            id.clone(),
+            record,
+            offset,
+        ))))
+    }
+
+    fn finish(&self, session: &Session, writing: Writing, digest: &Digest) -> Result<(), UploadError> {
+        let path = self.keys.upload_data(&session.id);
+        self.trim(&path, writing.offset)?;
+        let actual = match &writing.hasher {
+            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.clone().finish(),
+            _ => self
+                .hash_upload(session, digest.algorithm(), writing.offset)?
+                .finish(),
+        };
+        if actual != *digest {
+            self.discard(&session.id, Some(writing))?;
+            return Err(UploadError::DigestMismatch {
+                announced: digest.clone(),
+                actual,
+            });
+        }
+        let published = self.disk.publish(&path, &self.keys.blob(digest)).and_then(|()| {
+            self.disk.write_small(
+                &self.keys.layer_link(&session.repository, digest),
+                digest.as_str().as_bytes(),
+            )
+        });
+        // Once the bytes have moved the session has none, also when what came after that failed.
+        if published.is_ok() || !exists(&path)? {
+            drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
+        }
+        Ok(published?)
+    }
+
+    /// The file may hold more than counts after a failed write, and nothing at all if no byte came.
+    fn trim(&self, path: &std::path::Path, offset: u64) -> Result<(), Fault> {
+        let fault = |error| self.disk.fault("write", path, error);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(fault)?;
+        let length = file.metadata().map_err(fault)?.len();
+        if length < offset {
+            let problem = format!("it has {length} bytes, {offset} were received: start the upload again");
+            return Err(Fault::Damaged {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+        if length > offset {
+            file.set_len(offset).map_err(fault)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn hash_upload(
+        &self,
+        session: &Session,
+        algorithm: Algorithm,
+        length: u64,
+    ) -> Result<Hasher, Fault> {
+        let mut hasher = Hasher::new(algorithm);
+        if length == 0 {
+            return Ok(hasher);
+        }
+        let path = self.keys.upload_data(&session.id);
+        let hash = |hasher: &mut Hasher| -> io::Result<()> {
+            let file = File::open(&path)?;
+            let mut buffer = vec![0; BATCH_BYTES];
+            let mut offset = 0;
+            while offset < length {
+                let wanted = usize::try_from(length - offset)
+                    .unwrap_or(BATCH_BYTES)
+                    .min(BATCH_BYTES);
+                file.read_exact_at(&mut buffer[..wanted], offset)?;
+                hasher.update(&buffer[..wanted]);
+                offset += wanted as u64;
+            }
+            Ok(())
+        };
+        match hash(&mut hasher) {
+            Ok(()) => Ok(hasher),
+            Err(source) => Err(Fault::Io {
+                action: "read",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// Forgets a session and removes its files.
+    pub(super) fn discard(&self, id: &UploadId, writing: Option<Writing>) -> Result<(), Fault> {
+        if let Some(mut writing) = writing {
+            writing.is_over = true;
+        }
+        self.sessions.remove(id);
+        self.disk.discard(&self.keys.upload_record(id))?;
+        self.disk.discard(&self.keys.upload_data(id))
+    }
+}
