@@ -7,37 +7,35 @@ use std::collections::BTreeMap;
 
 use crate::names::Names;
 
-/// Which Registry a child belongs to; the only label besides the role that selectors use.
-pub const REGISTRY: &str = "portolan.dev/registry";
-/// What a pod does; `registry` for those that serve.
-pub const ROLE: &str = "portolan.dev/role";
-pub const ROLE_REGISTRY: &str = "registry";
-/// On the claim: the UID of the Registry whose images it holds.
-pub const REGISTRY_UID: &str = "portolan.dev/registry-uid";
+pub use portolan_crds::labels::{
+    APP_COMPONENT, APP_MANAGED_BY, APP_MANAGED_BY_VALUE, APP_NAME, APP_NAME_VALUE, APP_PART_OF,
+    APP_PART_OF_VALUE, MOUNTED_SECRETS, REGISTRY, REGISTRY_UID, ROLE, ROLE_REGISTRY, TEMPLATE_REVISION,
+};
 
-/// On the StatefulSet: the numbered revision that its template was rendered by.
-pub const TEMPLATE_REVISION: &str = "portolan.dev/template-revision";
 /// On the StatefulSet: hash of what the user may choose about the template; a change moves it to the newest revision.
 pub const TEMPLATE_INPUTS: &str = "portolan.dev/template-inputs";
 /// On the StatefulSet and on R-credentials: name and UID of the claim that was bound. Either outlives the claim.
 pub const BOUND_CLAIM: &str = "portolan.dev/bound-claim";
-/// On pods: which versions of the mounted Secrets they should have; a change makes the kubelet remount at once.
-pub const MOUNTED_SECRETS: &str = "portolan.dev/mounted-secrets";
+/// On the StatefulSet: the image that the newest revision was rendered with. A newer operator keeps it.
+pub const TEMPLATE_IMAGE: &str = "portolan.dev/template-image";
 
 pub type Labels = BTreeMap<String, String>;
 
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// What every child carries.
 pub fn child_labels(names: &Names) -> Labels {
     labels([
         (REGISTRY, names.registry()),
-        ("app.kubernetes.io/name", "portolan-registry"),
-        ("app.kubernetes.io/component", "registry"),
-        ("app.kubernetes.io/managed-by", "portolan-operator"),
-        ("app.kubernetes.io/part-of", "portolan"),
+        (APP_NAME, APP_NAME_VALUE),
+        (APP_COMPONENT, ROLE_REGISTRY),
+        (APP_MANAGED_BY, APP_MANAGED_BY_VALUE),
+        (APP_PART_OF, APP_PART_OF_VALUE),
     ])
 }
 

@@ -125,7 +125,12 @@ pub fn secret_value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
 
 /// All keys of a Secret as bytes.
 pub fn secret_values(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
-    secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+    secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.0.clone()))
+        .collect()
 }
 
 pub fn is_ready(pod: &Pod) -> bool {
@@ -146,12 +151,22 @@ pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {
 /// What the claim asks for.
 pub fn requested(claim: &PersistentVolumeClaim) -> Option<&str> {
     let resources = claim.spec.as_ref()?.resources.as_ref()?;
-    resources.requests.as_ref()?.get("storage").map(|quantity| quantity.0.as_str())
+    resources
+        .requests
+        .as_ref()?
+        .get("storage")
+        .map(|quantity| quantity.0.as_str())
 }
 
 /// What the volume has.
 pub fn capacity(claim: &PersistentVolumeClaim) -> Option<&str> {
-    claim.status.as_ref()?.capacity.as_ref()?.get("storage").map(|quantity| quantity.0.as_str())
+    claim
+        .status
+        .as_ref()?
+        .capacity
+        .as_ref()?
+        .get("storage")
+        .map(|quantity| quantity.0.as_str())
 }
 
 pub fn annotation<'a>(object: &'a impl ResourceExt, key: &str) -> Option<&'a str> {

@@ -17,8 +17,9 @@ use crate::context::Settings;
 use crate::labels::Labels;
 use crate::names::Names;
 
-pub use image::Template;
-pub use storage::{Claim, ClaimPlan, Storage};
+pub use children::conflict;
+pub use image::{NEWEST_REVISION, Template};
+pub use storage::{Claim, ClaimPlan, Storage, desired_size, wants_growth};
 pub use tls::{ManagedTls, Tls, UsersCertificate};
 
 /// A Registry that can be built as it is.
@@ -50,7 +51,11 @@ pub struct Expose {
 impl Expose {
     /// The host as image references spell it.
     pub fn with_port(&self, host: &str) -> String {
-        if self.port == 443 { host.to_owned() } else { format!("{host}:{}", self.port) }
+        if self.port == 443 {
+            host.to_owned()
+        } else {
+            format!("{host}:{}", self.port)
+        }
     }
 }
 
@@ -58,12 +63,18 @@ impl ValidatedRegistry {
     /// The host to use: the first hostname, else the Service's name.
     pub fn endpoint(&self) -> String {
         let internal = self.names.internal_host();
-        self.expose.with_port(self.expose.hostnames.first().unwrap_or(&internal))
+        self.expose
+            .with_port(self.expose.hostnames.first().unwrap_or(&internal))
     }
 
     /// Every host under which clients may name the registry, the preferred one first, without ports.
     pub fn hosts(&self) -> Vec<String> {
-        self.expose.hostnames.iter().cloned().chain(self.names.service_hosts()).collect()
+        self.expose
+            .hostnames
+            .iter()
+            .cloned()
+            .chain(self.names.service_hosts())
+            .collect()
     }
 
     /// Names that a managed certificate carries besides the addresses of the Service.
@@ -106,11 +117,21 @@ pub struct Problem {
 impl Problem {
     pub fn absent(concern: Concern, message: impl Into<String>) -> Self {
         let reason = portolan_crds::conditions::reasons::DEPENDENCY_NOT_READY;
-        Self { gravity: Gravity::Absent, concern, reason, message: message.into() }
+        Self {
+            gravity: Gravity::Absent,
+            concern,
+            reason,
+            message: message.into(),
+        }
     }
 
     pub fn unusable(concern: Concern, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { gravity: Gravity::Unusable, concern, reason, message: message.into() }
+        Self {
+            gravity: Gravity::Unusable,
+            concern,
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -123,21 +144,45 @@ pub fn validate(
 ) -> Result<ValidatedRegistry, Vec<Problem>> {
     let mut problems = Vec::new();
     let identity = collect(&mut problems, spec::identity(registry, settings));
-    let Some((names, uid)) = identity else { return Err(problems) };
+    let Some((names, uid)) = identity else {
+        return Err(problems);
+    };
     problems.extend(children::foreign(&names, &uid, &dereferenced.children));
     let expose = collect(&mut problems, spec::expose(&registry.spec.expose));
-    let storage = collect(&mut problems, storage::validate(registry, &names, &uid, dereferenced));
+    let storage = collect(
+        &mut problems,
+        storage::validate(registry, &names, &uid, dereferenced),
+    );
     let tls = expose.as_ref().and_then(|expose| {
-        collect(&mut problems, tls::validate(&registry.spec.tls, &names, expose, dereferenced, now))
+        collect(
+            &mut problems,
+            tls::validate(&registry.spec.tls, &names, expose, dereferenced, now),
+        )
     });
     let owner = registry.controller_owner_ref(&());
     match (expose, storage, tls, owner) {
         (Some(expose), Some(storage), Some(tls), Some(owner)) if problems.is_empty() => {
-            let template = image::template(&registry.spec, &names, &expose, &tls, &storage, dereferenced, settings);
+            let template = image::template(
+                &registry.spec,
+                &names,
+                (&expose, &tls, &storage),
+                dereferenced,
+                settings,
+            );
             let children = &dereferenced.children;
             let has_run_before = children.stateful_set.is_some() || children.credentials.is_some();
             let pod = registry.spec.pod.clone();
-            Ok(ValidatedRegistry { names, uid, owner, storage, tls, expose, pod, template, has_run_before })
+            Ok(ValidatedRegistry {
+                names,
+                uid,
+                owner,
+                storage,
+                tls,
+                expose,
+                pod,
+                template,
+                has_run_before,
+            })
         }
         _ => Err(problems),
     }

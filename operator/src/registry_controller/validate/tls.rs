@@ -1,0 +1,165 @@
+//! Which certificate is served. In: spec, the Secret that it names, clock. Out: how to come by the certificate. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use portolan_crds::conditions::reasons::{CERTIFICATE_UNUSABLE, INVALID_SPEC, PERMISSION_DENIED};
+use portolan_crds::v1alpha1::{DEFAULT_CERTIFICATE_DURATION, ManagedTls as ManagedSpec, TlsSpec};
+
+use super::{Concern, Expose, Problem};
+use crate::certificates::{self, CertificateFacts};
+use crate::names::Names;
+use crate::registry_controller::dereference::Dereferenced;
+use crate::registry_controller::observed::{Reference, secret_value};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tls {
+    Managed(ManagedTls),
+    Users(UsersCertificate),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManagedTls {
+    pub duration: SignedDuration,
+    pub renew_before: SignedDuration,
+}
+
+/// A certificate that the user brought, good for every name in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsersCertificate {
+    pub secret_name: String,
+    pub facts: CertificateFacts,
+    /// What clients must trust, where the Secret says it.
+    pub ca_pem: Option<String>,
+}
+
+pub(super) fn validate(
+    spec: &TlsSpec,
+    names: &Names,
+    expose: &Expose,
+    dereferenced: &Dereferenced,
+    now: Timestamp,
+) -> Result<Tls, Problem> {
+    let Some(reference) = &spec.secret_ref else {
+        return managed(spec.managed.as_ref()).map(Tls::Managed);
+    };
+    let name = &reference.name;
+    let secret = match &dereferenced.tls_secret {
+        Reference::Found(secret) => secret,
+        Reference::Forbidden => {
+            return Err(Problem::unusable(
+                Concern::Tls,
+                PERMISSION_DENIED,
+                format!(
+                    "the operator may not read Secret {name}: allow its ServiceAccount to get Secrets here"
+                ),
+            ));
+        }
+        Reference::Absent | Reference::NotAsked => {
+            return Err(Problem::absent(
+                Concern::Tls,
+                format!("Secret {name} of tls.secretRef does not exist: create it with tls.crt and tls.key"),
+            ));
+        }
+    };
+    users(name, secret, &needed_hosts(names, expose), now).map(Tls::Users)
+}
+
+/// A public authority cannot certify names inside the cluster, so these count only where no other is in use.
+fn needed_hosts(names: &Names, expose: &Expose) -> Vec<String> {
+    if expose.hostnames.is_empty() {
+        vec![names.internal_host()]
+    } else {
+        expose.hostnames.clone()
+    }
+}
+
+fn users(name: &str, secret: &Secret, hosts: &[String], now: Timestamp) -> Result<UsersCertificate, Problem> {
+    let value = |key| secret_value(secret, key).filter(|value| !value.is_empty());
+    let (Some(certificate), Some(key)) = (value("tls.crt"), value("tls.key")) else {
+        return Err(Problem::absent(
+            Concern::Tls,
+            format!("Secret {name} of tls.secretRef has no tls.crt and tls.key yet: put both in as PEM"),
+        ));
+    };
+    let unusable = |problem: String| {
+        let message = format!(
+            "Secret {name} of tls.secretRef cannot be used, pods go on with what they have: {problem}"
+        );
+        Problem::unusable(Concern::Tls, CERTIFICATE_UNUSABLE, message)
+    };
+    let facts = certificates::inspect("tls.crt", certificate).map_err(|error| unusable(error.to_string()))?;
+    match certificates::key_matches(certificate, key) {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(unusable(
+                "tls.key belongs to another certificate; replace both together".to_owned(),
+            ));
+        }
+        Err(error) => return Err(unusable(error.to_string())),
+    }
+    if facts.not_after <= now {
+        return Err(unusable(format!(
+            "its certificate expired at {}; renew it",
+            facts.not_after
+        )));
+    }
+    if facts.not_before > now {
+        return Err(unusable(format!(
+            "its certificate holds only from {} on",
+            facts.not_before
+        )));
+    }
+    if let Some(host) = hosts.iter().find(|host| !certificates::covers(&facts, host)) {
+        let covered = facts.dns_names.join(", ");
+        let covered = if covered.is_empty() {
+            "no name at all".to_owned()
+        } else {
+            covered
+        };
+        return Err(unusable(format!(
+            "its certificate is for {covered} and not for {host}; issue one with that name among the subject \
+             alternative names"
+        )));
+    }
+    let ca_pem = value("ca.crt").and_then(|pem| String::from_utf8(pem.to_vec()).ok());
+    Ok(UsersCertificate {
+        secret_name: name.to_owned(),
+        facts,
+        ca_pem,
+    })
+}
+
+fn managed(spec: Option<&ManagedSpec>) -> Result<ManagedTls, Problem> {
+    let duration = spec
+        .and_then(|managed| managed.duration.as_deref())
+        .unwrap_or(DEFAULT_CERTIFICATE_DURATION);
+    let duration = parse("duration", duration)?;
+    let renew_before = match spec.and_then(|managed| managed.renew_before.as_deref()) {
+        Some(text) => parse("renewBefore", text)?,
+        None => duration / 3,
+    };
+    if duration < SignedDuration::from_mins(10) || renew_before >= duration {
+        return Err(Problem::unusable(
+            Concern::Tls,
+            INVALID_SPEC,
+            "spec.tls.managed needs a duration of at least 10m and a renewBefore that is less than it",
+        ));
+    }
+    Ok(ManagedTls {
+        duration,
+        renew_before,
+    })
+}
+
+fn parse(field: &str, text: &str) -> Result<SignedDuration, Problem> {
+    let invalid = || {
+        let message = format!("spec.tls.managed.{field} is {text:?}: write a duration such as 2160h");
+        Problem::unusable(Concern::Tls, INVALID_SPEC, message)
+    };
+    let parsed: portolan_config::Duration = text.parse().map_err(|_| invalid())?;
+    // Ten years; longer ones would not fit a certificate's dates everywhere.
+    SignedDuration::try_from(parsed.0)
+        .ok()
+        .filter(|length| length.as_hours() <= 87_600)
+        .ok_or_else(invalid)
+}
