@@ -1,0 +1,341 @@
+//! Writes children of a Registry: what we intend and what the watch shows come in, the least write that makes both
+//! agree goes out. IO.
+//!
+//! An absent object is created by POST, so that a foreign one of that name is never taken over. An object that
+//! the Registry controls is patched by forced server-side apply that carries the observed UID: an object that was
+//! replaced meanwhile is not touched. Nothing is written when every field that we would send already holds. An object
+//! without our controller reference is never written.
+
+mod compare;
+mod handover;
+mod intent;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Mutex;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use intent::APPLIED;
+
+/// What came of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome<K> {
+    /// It was absent and is there now.
+    Created(K),
+    /// It differed and was written.
+    Updated(K),
+    /// It already said what we intend; nothing was sent.
+    Unchanged(K),
+    /// Somebody else's object has the name; nothing was sent.
+    Foreign(Foreign),
+    /// What we had seen is no longer so (it exists already, was replaced or is being deleted): the next pass sees more.
+    Stale,
+}
+
+/// An object of a name that we need, which is not controlled by the Registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// Such as `Service`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Kind and name of what controls it, such as `Deployment/web`; nothing when nobody does.
+    pub controller: Option<String>,
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Accepted; the object is gone or terminating.
+    Accepted,
+    /// It was gone already.
+    Absent,
+    /// It changed or was replaced since we saw it; nothing was deleted.
+    Stale,
+}
+
+/// A write that the API server did not do.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The request failed.
+    #[error("cannot {verb} {kind} {name:?}")]
+    Request {
+        /// `create`, `update` or `delete`.
+        verb: &'static str,
+        /// Such as `Service`.
+        kind: String,
+        /// Name of the object.
+        name: String,
+        /// What the API server or the connection said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The intent does not serialise; a defect.
+    #[error("cannot serialise {kind} {name:?}")]
+    Serialize {
+        /// Such as `Service`.
+        kind: String,
+        /// Name of the object.
+        name: String,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl ApplyError {
+    /// The API server's own verdict, when it was one.
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Request { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::Serialize { .. } => None,
+        }
+    }
+
+    /// Whether the operator lacks a permission.
+    pub fn is_forbidden(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_forbidden)
+    }
+
+    /// Whether the object as we intend it is refused as invalid, an immutable field for instance.
+    pub fn is_invalid(&self) -> bool {
+        self.status().is_some_and(kube::core::Status::is_invalid)
+    }
+}
+
+/// Kinds that can be children: namespaced, and known at compile time.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+impl<K> Child for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + Debug
+{
+}
+
+/// Applies objects under one field manager.
+pub struct Applier {
+    client: Client,
+    field_manager: &'static str,
+    /// By UID: what the API server made of an intent that it does not write back as it was sent.
+    normalized: Mutex<HashMap<String, Normalized>>,
+}
+
+/// Remembers that `intent` reads back as `reading`, both hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Normalized {
+    intent: String,
+    reading: String,
+}
+
+impl Debug for Applier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applier")
+            .field("field_manager", &self.field_manager)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Applier {
+    /// `field_manager` names us in managedFields and must never change between releases.
+    pub fn new(client: Client, field_manager: &'static str) -> Self {
+        Self {
+            client,
+            field_manager,
+            normalized: Mutex::default(),
+        }
+    }
+
+    /// Makes the object as `intent` says, if it is ours: controlled by the Registry with `owner_uid`. `observed` is what the
+    /// watch last showed, with its managedFields. `intent` must carry name and namespace and hold only what we own.
+    pub async fn apply<K: Child>(
+        &self,
+        intent: &K,
+        observed: Option<&K>,
+        owner_uid: &str,
+    ) -> Result<Outcome<K>, ApplyError> {
+        let body = intent::body(intent)?;
+        let Some(observed) = observed else {
+            return self.create(intent, &body).await;
+        };
+        if let Some(foreign) = foreign(observed, owner_uid) {
+            return Ok(Outcome::Foreign(foreign));
+        }
+        if observed.meta().deletion_timestamp.is_some() {
+            return Ok(Outcome::Stale);
+        }
+        let seen = intent::to_value(observed)?;
+        let uid = observed.uid().unwrap_or_default();
+        if self.agrees(&uid, &body, &seen) {
+            return Ok(Outcome::Unchanged(observed.clone()));
+        }
+        let applied = self.patch(observed, &body, &uid).await?;
+        if let Some(applied) = &applied {
+            self.remember(&uid, &body, &intent::to_value(applied)?);
+        }
+        Ok(match applied {
+            None => Outcome::Stale,
+            Some(applied) if applied.resource_version() == observed.resource_version() => {
+                Outcome::Unchanged(applied)
+            }
+            Some(applied) => Outcome::Updated(applied),
+        })
+    }
+
+    /// Deletes exactly the object that was observed: not one that replaced it, not one that changed since.
+    pub async fn delete<K: Child>(
+        &self,
+        observed: &K,
+        propagation: PropagationPolicy,
+    ) -> Result<Deletion, ApplyError> {
+        let params = DeleteParams {
+            propagation_policy: Some(propagation),
+            preconditions: Some(Preconditions {
+                uid: observed.uid(),
+                resource_version: observed.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        match self.api(observed).delete(&observed.name_any(), &params).await {
+            Ok(_) => Ok(Deletion::Accepted),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::Absent),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Deletion::Stale),
+            Err(source) => Err(request("delete", observed, source)),
+        }
+    }
+
+    async fn create<K: Child>(&self, intent: &K, body: &Value) -> Result<Outcome<K>, ApplyError> {
+        let params = PostParams {
+            field_manager: Some(self.field_manager.to_owned()),
+            dry_run: false,
+        };
+        let object: K = serde_json::from_value(body.clone()).map_err(|source| serialize(intent, source))?;
+        match self.api(intent).create(&params, &object).await {
+            Ok(created) => {
+                self.remember(
+                    &created.uid().unwrap_or_default(),
+                    body,
+                    &intent::to_value(&created)?,
+                );
+                Ok(Outcome::Created(created))
+            }
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Outcome::Stale),
+            Err(source) => Err(request("create", intent, source)),
+        }
+    }
+
+    /// `None` when the object changed under us in a way that needs another look.
+    async fn patch<K: Child>(&self, observed: &K, body: &Value, uid: &str) -> Result<Option<K>, ApplyError> {
+        let api: Api<K> = self.api(observed);
+        let name = observed.name_any();
+        let stale_or_error = |error| match error {
+            kube::Error::Api(status) if status.is_conflict() || status.is_not_found() => Ok(None),
+            source => Err(request("update", observed, source)),
+        };
+        if let Some(patch) = handover::patch(observed.meta(), self.field_manager) {
+            let params = PatchParams {
+                field_manager: Some(self.field_manager.to_owned()),
+                ..PatchParams::default()
+            };
+            if let Err(error) = api.patch(&name, &params, &Patch::Merge(patch)).await {
+                return stale_or_error(error);
+            }
+        }
+        let params = PatchParams::apply(self.field_manager).force();
+        match api
+            .patch(&name, &params, &Patch::Apply(intent::with_uid(body, uid)))
+            .await
+        {
+            Ok(applied) => Ok(Some(applied)),
+            Err(error) => stale_or_error(error),
+        }
+    }
+
+    fn agrees(&self, uid: &str, body: &Value, seen: &Value) -> bool {
+        if compare::holds(body, seen) {
+            return true;
+        }
+        let now = Normalized {
+            intent: intent::hash(body),
+            reading: intent::hash(&compare::reading(body, seen)),
+        };
+        self.memory().get(uid) == Some(&now)
+    }
+
+    fn remember(&self, uid: &str, body: &Value, answer: &Value) {
+        if compare::holds(body, answer) {
+            self.memory().remove(uid);
+            return;
+        }
+        let reading = intent::hash(&compare::reading(body, answer));
+        self.memory().insert(
+            uid.to_owned(),
+            Normalized {
+                intent: intent::hash(body),
+                reading,
+            },
+        );
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Normalized>> {
+        self.normalized
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn api<K: Child>(&self, object: &K) -> Api<K> {
+        Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+    }
+}
+
+/// Says whose the object is, when it is not the Registry's with `owner_uid`.
+pub fn foreign<K: Resource<DynamicType = ()>>(observed: &K, owner_uid: &str) -> Option<Foreign> {
+    let controller = observed
+        .meta()
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|reference| reference.controller == Some(true));
+    if controller.is_some_and(|reference| reference.uid == owner_uid) {
+        return None;
+    }
+    Some(Foreign {
+        kind: K::kind(&()).into_owned(),
+        name: observed.name_any(),
+        controller: controller.map(|reference| format!("{}/{}", reference.kind, reference.name)),
+    })
+}
+
+fn request<K: Child>(verb: &'static str, object: &K, source: kube::Error) -> ApplyError {
+    ApplyError::Request {
+        verb,
+        kind: K::kind(&()).into_owned(),
+        name: object.name_any(),
+        source: Box::new(source),
+    }
+}
+
+fn serialize<K: Child>(object: &K, source: serde_json::Error) -> ApplyError {
+    ApplyError::Serialize {
+        kind: K::kind(&()).into_owned(),
+        name: object.name_any(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;
