@@ -4,6 +4,10 @@
 //! and the rendering of the CRD files. May not: a Kubernetes client, defaults that only the operator decides, the
 //! server's configuration. Everything is pure except the file access of `crdgen`.
 #![warn(missing_docs)]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these texts are what `kubectl explain` prints; kinds are words there"
+)]
 
 pub mod conditions;
 pub mod labels;

@@ -70,9 +70,9 @@ fn run(args: &Args) -> Result<(), Error> {
         let path = args.root.join(file);
         let text = yaml::render(&crd, form)?;
         if args.check {
-            compare(&path, &text)?
+            compare(&path, &text)?;
         } else {
-            write(&path, &text)?
+            write(&path, &text)?;
         }
     }
     Ok(())

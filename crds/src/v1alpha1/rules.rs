@@ -222,7 +222,7 @@ pub(super) fn is_hostname() -> Rule {
 /// On one quantity of resources, which may be written as a number.
 pub(super) fn is_resource_quantity() -> Rule {
     invalid(
-        "type(self) == int || isQuantity(self)",
+        "isQuantity(string(self))",
         "must be a quantity, for example cpu: 50m or memory: 64Mi (Mi instead of MB)",
     )
 }
