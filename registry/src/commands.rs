@@ -1,0 +1,5 @@
+//! One module per verb of the command line. IO.
+
+pub mod check_config;
+pub mod hash_password;
+pub mod serve;

@@ -1,0 +1,66 @@
+//! `serve`: configuration and environment in, a server until a signal. IO.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use portolan_config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::serve::{self, Surroundings};
+use crate::{environment, files, telemetry};
+
+/// Serves until SIGTERM or SIGINT; a second one ends it at once.
+pub fn run(config: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+    let mut config = match config {
+        Some(path) => files::read_config(path)?,
+        None => Config::standalone(),
+    };
+    environment::apply(&mut config, variable)?;
+    telemetry::install(&config.log);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // few threads, and idle ones go soon: each costs an arena of the allocator
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.clamp(1, 8))
+        .max_blocking_threads(processors.clamp(4, 16) * 4)
+        .thread_keep_alive(std::time::Duration::from_secs(5))
+        .enable_all()
+        .build()
+        .context("cannot start threads; allow this process more of them")?;
+    runtime.block_on(serve_until_stopped(&config))
+}
+
+async fn serve_until_stopped(config: &Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let surroundings = Surroundings {
+        clock: Arc::new(Timestamp::now),
+        random: Arc::new(rand::random),
+    };
+    let running = tokio::select! {
+        running = serve::start(config, surroundings) => running?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(
+        "stopping: finishing requests in flight, at most {}",
+        config.shutdown.drain_timeout
+    );
+    tokio::select! {
+        drained = running.stop() => {
+            if drained {
+                tracing::info!("stopped");
+            } else {
+                tracing::warn!("stopped with requests unfinished; uploads among them can be resumed");
+            }
+        }
+        _ = terminate.recv() => tracing::warn!("stopped at once by a second signal"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once by a second signal"),
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The one place where inner errors become answers of the protocol: `{"errors":[{code,message,detail}]}` with a
+//! status. Errors come in, responses go out; what only the operator of the registry should know goes to the log.
+
+use axum::body::Body;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use portolan_oci::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::auth::authenticate::AuthenticateError;
+use crate::route::RouteError;
+use crate::store::{BlobError, Fault, ListError, ManifestError, ReadOnlyReason};
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: ErrorCode,
+    message: String,
+    detail: Option<Value>,
+    headers: HeaderMap,
+    /// For the log only.
+    fault: Option<String>,
+}
+
+impl ApiError {
+    /// With the code's usual status.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            status,
+            code,
+            message: message.into(),
+            detail: None,
+            headers: HeaderMap::new(),
+            fault: None,
+        }
+    }
+
+    /// With another status than the code's usual one.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With something for programs to read.
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+
+    /// With one more header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The registry failed; why goes to the log, not to the client.
+    pub fn internal(fault: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorCode::Unknown, "the registry failed; its log has the reason");
+        error.fault = Some(fault.into());
+        error
+    }
+
+    /// The status that the client will see.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer. `request_id` is how the log line of a failure is found.
+    pub fn into_response(self, request_id: &str) -> Response<Body> {
+        let mut entry = json!({"code": self.code.as_str(), "message": self.message});
+        if let Some(detail) = self.detail {
+            entry["detail"] = detail;
+        }
+        if self.status.is_server_error() {
+            let fault = self.fault.as_deref().unwrap_or(&self.message);
+            tracing::error!(request_id, "{fault}");
+            entry["detail"] = json!({"requestId": request_id});
+        }
+        let body = json!({"errors": [entry]}).to_string();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.body_mut() = Body::from(body);
+        response
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        let message = error.to_string();
+        match error {
+            RouteError::NotFound => {
+                Self::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_FOUND)
+            }
+            RouteError::Method { allow } => {
+                Self::new(ErrorCode::Unsupported, message).with_header(ALLOW, HeaderValue::from_static(allow))
+            }
+            RouteError::Encoding | RouteError::Name(_) => Self::new(ErrorCode::NameInvalid, message),
+            // the specification has no code for a tag that cannot be
+            RouteError::Tag(_) => Self::new(ErrorCode::ManifestInvalid, message),
+            RouteError::Digest(_) | RouteError::NoDigest => Self::new(ErrorCode::DigestInvalid, message),
+            RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, message),
+            RouteError::PageSize(_) => {
+                Self::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)
+            }
+        }
+    }
+}
+
+impl From<AuthenticateError> for ApiError {
+    fn from(error: AuthenticateError) -> Self {
+        Self::new(ErrorCode::Unauthorized, error.to_string())
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        let later = |error: Self| error.with_header(RETRY_AFTER, HeaderValue::from_static("5"));
+        match &fault {
+            Fault::ReadOnly {
+                reason: ReadOnlyReason::NotWritable(_),
+            } => {
+                let message =
+                    "this registry is read-only: its volume cannot be written; its log says what to do";
+                Self::new(ErrorCode::Unsupported, message)
+            }
+            Fault::ReadOnly {
+                reason: ReadOnlyReason::Failed(_),
+            } => {
+                let message =
+                    "this registry takes no writes since its volume failed; its log says what to do";
+                later(Self::new(ErrorCode::Unavailable, message))
+            }
+            Fault::Full { .. } => {
+                let mut error = Self::new(ErrorCode::Unavailable, "the registry's volume is full")
+                    .with_status(StatusCode::INSUFFICIENT_STORAGE);
+                error.fault = Some(crate::error_chain(&fault));
+                error
+            }
+            Fault::Closed => later(Self::new(ErrorCode::Unavailable, "the registry is shutting down")),
+            Fault::Io { .. } | Fault::Damaged { .. } => Self::internal(crate::error_chain(&fault)),
+        }
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> Self {
+        let message = error.to_string();
+        match error {
+            BlobError::Unknown { .. } => Self::new(ErrorCode::BlobUnknown, message),
+            BlobError::Referenced { .. } => Self::new(ErrorCode::Unsupported, message),
+            BlobError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::RepositoryUnknown => Self::new(ErrorCode::NameUnknown, error.to_string()),
+            ListError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ManifestError> for ApiError {
+    fn from(error: ManifestError) -> Self {
+        let message = error.to_string();
+        match error {
+            ManifestError::RepositoryUnknown => Self::new(ErrorCode::NameUnknown, message),
+            ManifestError::Unknown { .. } => Self::new(ErrorCode::ManifestUnknown, message),
+            ManifestError::Invalid(_) => Self::new(ErrorCode::ManifestInvalid, message),
+            ManifestError::DigestMismatch { .. } => Self::new(ErrorCode::DigestInvalid, message),
+            ManifestError::ContentMissing { missing } => {
+                let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+                Self::new(
+                    ErrorCode::ManifestBlobUnknown,
+                    format!("{message}: push {} first", missing.join(", ")),
+                )
+                .with_detail(json!({"missing": missing}))
+            }
+            ManifestError::Referenced { .. } => Self::new(ErrorCode::Denied, message),
+            ManifestError::Fault(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Manifests: read, write, delete. Store values in, HTTP out.
+
+use axum::body::Body;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use portolan_oci::{ErrorCode, Reference, RepositoryName, Tag, headers};
+
+use super::{Answer, Call, digest_header, empty, header, location};
+use crate::error::ApiError;
+use crate::request_body::{CollectError, RequestBody};
+
+/// The specification wants 4 MiB at least.
+const LARGEST_MANIFEST: usize = 5 * 1024 * 1024;
+/// Headers with tags; more than this many in one request are refused.
+const MOST_TAGS: usize = 128;
+
+pub(super) async fn read(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
+    let manifest = call.app.store.manifest_read(name, reference).await?;
+    let etag = format!("\"{}\"", manifest.digest);
+    let mut response = if matches_etag(call, &etag) {
+        let mut unchanged = Response::new(Body::empty());
+        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+        unchanged
+    } else {
+        let mut found = Response::new(Body::empty());
+        found
+            .headers_mut()
+            .insert(CONTENT_TYPE, header(manifest.media_type.as_str()));
+        found
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(manifest.bytes.len()));
+        if !call.head {
+            *found.body_mut() = Body::from(manifest.bytes);
+        }
+        found
+    };
+    digest_header(&mut response, &manifest.digest);
+    response.headers_mut().insert(ETAG, header(&etag));
+    let caching = match reference {
+        Reference::Tag(_) => "no-cache",
+        Reference::Digest(_) => cache_forever(call),
+    };
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    Ok(response)
+}
+
+/// Content under its digest never changes; who may see it does when there is access control.
+pub(super) fn cache_forever(call: &Call<'_>) -> &'static str {
+    if call.app.auth.is_some() {
+        "private, max-age=31536000, immutable"
+    } else {
+        "max-age=31536000, immutable"
+    }
+}
+
+/// Does the client have this content already?
+pub(super) fn matches_etag(call: &Call<'_>, etag: &str) -> bool {
+    let given = call
+        .parts
+        .headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    given
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|value| value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag)
+}
+
+pub(super) async fn write(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    reference: &Reference,
+    tags: &[Tag],
+    body: &mut RequestBody,
+) -> Answer {
+    let too_large = || {
+        let message = format!("the manifest has more than {LARGEST_MANIFEST} bytes, which is the most");
+        ApiError::new(ErrorCode::ManifestInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    };
+    if tags.len() > MOST_TAGS {
+        let message = format!("{} tags in one request; {MOST_TAGS} are the most", tags.len());
+        return Err(ApiError::new(ErrorCode::ManifestInvalid, message).with_status(StatusCode::URI_TOO_LONG));
+    }
+    let announced = call
+        .parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > LARGEST_MANIFEST) {
+        return Err(too_large());
+    }
+    let bytes = body
+        .collect(LARGEST_MANIFEST)
+        .await
+        .map_err(|error| match error {
+            CollectError::TooLarge { .. } => too_large(),
+            CollectError::Interrupted(_) => ApiError::new(ErrorCode::SizeInvalid, "the body ended early"),
+        })?;
+    let content_type = call
+        .parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let stored = call
+        .app
+        .store
+        .manifest_put(name, reference, tags, content_type, bytes)
+        .await?;
+    let mut response = empty(StatusCode::CREATED);
+    location(&mut response, &format!("/v2/{name}/manifests/{}", stored.digest));
+    digest_header(&mut response, &stored.digest);
+    if let Some(subject) = &stored.subject {
+        response.headers_mut().insert(
+            HeaderName::from_static(headers::OCI_SUBJECT),
+            header(subject.as_str()),
+        );
+    }
+    if !tags.is_empty() {
+        for tag in &stored.tags {
+            response
+                .headers_mut()
+                .append(HeaderName::from_static(headers::OCI_TAG), header(tag.as_str()));
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn delete(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
+    call.app.require_delete_enabled()?;
+    match reference {
+        Reference::Tag(tag) => call.app.store.tag_delete(name, tag).await?,
+        Reference::Digest(digest) => call.app.store.manifest_delete(name, digest).await?,
+    }
+    Ok(empty(StatusCode::ACCEPTED))
+}

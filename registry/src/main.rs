@@ -1,0 +1,33 @@
+//! The program: a command line in, an exit status out (0 done, 1 cannot, 2 wrong command line).
+
+use std::io::{Read as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use portolan_registry::args::{Args, Command};
+use portolan_registry::commands::{check_config, hash_password, serve};
+
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // nobody is left to tell when standard error is closed
+            let _ = writeln!(std::io::stderr(), "portolan-registry: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let line = match command {
+        Command::Serve { config } => return serve::run(config.as_deref(), |name| std::env::var(name).ok()),
+        Command::CheckConfig { config, files } => check_config::run(&config, files)?,
+        Command::HashPassword => {
+            let mut input = Vec::new();
+            std::io::stdin().take(4096).read_to_end(&mut input)?;
+            hash_password::run(&input)?
+        }
+    };
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The numbers that `/metrics` shows: events come in, the text format of Prometheus goes out. In memory only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Every number; clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<OperationLabel, Histogram, fn() -> Histogram>,
+    /// Requests whose answer is not complete yet.
+    pub in_flight: Gauge,
+    /// Open connections of the public listener.
+    pub connections: Gauge,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    reload_failures: Family<WhatLabel, Counter>,
+    reload_failing: Family<WhatLabel, Gauge>,
+    certificate_not_after: Family<ListenerLabel, Gauge>,
+    storage: StorageGauges,
+}
+
+#[derive(Clone, Debug, Default)]
+struct StorageGauges {
+    read_only: Gauge,
+    open_uploads: Gauge,
+    total_bytes: Gauge,
+    available_bytes: Gauge,
+    total_inodes: Gauge,
+    available_inodes: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    operation: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabel {
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhatLabel {
+    what: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabel {
+    listener: &'static str,
+}
+
+/// What the storage gauges show.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StorageNumbers {
+    /// Are writes refused?
+    pub read_only: bool,
+    /// Upload sessions that were begun and neither finished nor given up.
+    pub open_uploads: u64,
+    /// Size of the volume.
+    pub total_bytes: u64,
+    /// Left for this process.
+    pub available_bytes: u64,
+    /// How many files the volume can hold.
+    pub total_inodes: u64,
+    /// How many more.
+    pub available_inodes: u64,
+}
+
+fn duration_histogram() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All numbers at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("portolan_registry");
+        let requests = Family::default();
+        registry.register(
+            "requests",
+            "Requests answered, by operation and status code",
+            requests.clone(),
+        );
+        let durations = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
+        registry.register(
+            "request_duration_seconds",
+            "Time from a request's head to the end of its answer",
+            durations.clone(),
+        );
+        let in_flight = Gauge::default();
+        registry.register(
+            "requests_in_flight",
+            "Requests whose answer is not complete",
+            in_flight.clone(),
+        );
+        let connections = Gauge::default();
+        registry.register(
+            "connections",
+            "Open connections of the public listener",
+            connections.clone(),
+        );
+        let received_bytes = Counter::default();
+        registry.register(
+            "received_bytes",
+            "Bytes of request bodies",
+            received_bytes.clone(),
+        );
+        let sent_bytes = Counter::default();
+        registry.register("sent_bytes", "Bytes of answers", sent_bytes.clone());
+        let reload_failures = Family::default();
+        registry.register(
+            "reload_failures",
+            "Changed files that could not be used; what was in force stayed",
+            reload_failures.clone(),
+        );
+        let reload_failing = Family::default();
+        registry.register(
+            "reload_failing",
+            "1 while a changed file cannot be used and an older state is in force",
+            reload_failing.clone(),
+        );
+        let certificate_not_after = Family::default();
+        registry.register(
+            "certificate_not_after_timestamp_seconds",
+            "When the certificate being served expires",
+            certificate_not_after.clone(),
+        );
+        let storage = StorageGauges::register(&mut registry);
+        Self {
+            registry: Arc::new(registry),
+            requests,
+            durations,
+            in_flight,
+            connections,
+            received_bytes,
+            sent_bytes,
+            reload_failures,
+            reload_failing,
+            certificate_not_after,
+            storage,
+        }
+    }
+
+    /// A request was answered to the end, or its client went away.
+    pub fn answered(&self, operation: &'static str, code: u16, took: Duration, received: u64, sent: u64) {
+        self.requests
+            .get_or_create(&RequestLabels { operation, code })
+            .inc();
+        self.durations
+            .get_or_create(&OperationLabel { operation })
+            .observe(took.as_secs_f64());
+        self.received_bytes.inc_by(received);
+        self.sent_bytes.inc_by(sent);
+    }
+
+    /// A changed file cannot be used.
+    pub fn reload_failed(&self, what: &'static str) {
+        self.reload_failures.get_or_create(&WhatLabel { what }).inc();
+        self.reload_failing.get_or_create(&WhatLabel { what }).set(1);
+    }
+
+    /// A changed file is in force.
+    pub fn reload_succeeded(&self, what: &'static str) {
+        self.reload_failing.get_or_create(&WhatLabel { what }).set(0);
+    }
+
+    /// A listener serves a certificate that expires then.
+    pub fn serves_certificate_until(&self, listener: &'static str, not_after: i64) {
+        self.certificate_not_after
+            .get_or_create(&ListenerLabel { listener })
+            .set(not_after);
+    }
+
+    /// The volume as it is now.
+    pub fn observe_storage(&self, now: StorageNumbers) {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.storage.read_only.set(i64::from(now.read_only));
+        self.storage.open_uploads.set(signed(now.open_uploads));
+        self.storage.total_bytes.set(signed(now.total_bytes));
+        self.storage.available_bytes.set(signed(now.available_bytes));
+        self.storage.total_inodes.set(signed(now.total_inodes));
+        self.storage.available_inodes.set(signed(now.available_inodes));
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String never fails");
+        text
+    }
+}
+
+impl StorageGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        for (name, help, gauge) in [
+            (
+                "storage_read_only",
+                "1 while writes are refused",
+                &gauges.read_only,
+            ),
+            (
+                "storage_open_uploads",
+                "Upload sessions not finished",
+                &gauges.open_uploads,
+            ),
+            ("storage_size_bytes", "Size of the volume", &gauges.total_bytes),
+            (
+                "storage_available_bytes",
+                "Bytes left on the volume",
+                &gauges.available_bytes,
+            ),
+            ("storage_inodes", "Inodes of the volume", &gauges.total_inodes),
+            (
+                "storage_available_inodes",
+                "Inodes left on the volume",
+                &gauges.available_inodes,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        gauges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_operation_and_code() {
+        let metrics = Metrics::new();
+        metrics.answered("read-blob", 200, Duration::from_millis(3), 0, 100);
+        metrics.answered("read-blob", 404, Duration::from_millis(3), 0, 10);
+        metrics.answered("read-blob", 200, Duration::from_millis(3), 0, 100);
+        let text = metrics.text();
+        assert!(
+            text.contains("portolan_registry_requests_total{operation=\"read-blob\",code=\"200\"} 2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("portolan_registry_sent_bytes_total 210\n"),
+            "{text}"
+        );
+    }
+}

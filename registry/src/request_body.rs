@@ -1,0 +1,126 @@
+//! The body of a request, as the store takes it: bytes as they come, counted, and given up on when none come for too
+//! long. IO through hyper.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+use http::HeaderMap;
+use http::header::EXPECT;
+use tokio::time::{Instant, Sleep};
+
+use crate::store::BodyError;
+
+/// A client that sends nothing for so long is taken for gone; its upload can be resumed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How much of a body that nobody wants is still read.
+const DRAIN_BYTES: u64 = 512 * 1024;
+/// And for how long.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// The bytes of one request.
+#[derive(Debug)]
+pub struct RequestBody {
+    stream: BodyDataStream,
+    received: u64,
+    idle: Pin<Box<Sleep>>,
+    /// The client waits for a word before it sends: nothing needs to be drained, and reading would invite it.
+    waits: bool,
+    ended: bool,
+}
+
+/// Nothing came for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("no byte came for {} seconds", IDLE_TIMEOUT.as_secs())]
+struct IdleError;
+
+/// Why a body could not be taken whole.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// More bytes than allowed.
+    #[error("the body has more than {limit} bytes")]
+    TooLarge {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// The client went away.
+    #[error("the body ended early")]
+    Interrupted(#[source] BodyError),
+}
+
+impl RequestBody {
+    /// Reads nothing yet.
+    pub fn new(body: Body, headers: &HeaderMap) -> Self {
+        let ended = hyper::body::Body::is_end_stream(&body);
+        Self {
+            stream: body.into_data_stream(),
+            received: 0,
+            idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
+            waits: headers.contains_key(EXPECT),
+            ended,
+        }
+    }
+
+    /// How many bytes have come.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes everything, if it is not too much.
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, CollectError> {
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.next().await {
+            let chunk = chunk.map_err(CollectError::Interrupted)?;
+            if all.len() + chunk.len() > limit {
+                return Err(CollectError::TooLarge { limit });
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Reads a little of what nobody wants, so that the client finishes writing and reads the answer.
+    pub async fn drain(&mut self) {
+        if self.ended || (self.waits && self.received == 0) {
+            return;
+        }
+        let enough = self.received + DRAIN_BYTES;
+        let reading = async { while self.received < enough && matches!(self.next().await, Some(Ok(_))) {} };
+        // whether it was read to the end makes no difference any more
+        let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+    }
+}
+
+impl Stream for RequestBody {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match self.stream.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.received += chunk.len() as u64;
+                let deadline = Instant::now() + IDLE_TIMEOUT;
+                self.idle.as_mut().reset(deadline);
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.idle.as_mut().poll(cx));
+                self.ended = true;
+                Poll::Ready(Some(Err(Box::new(IdleError))))
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Query strings: raw text in, decoded pairs out. Pure.
+
+use percent_encoding::percent_decode_str;
+
+/// The parameters of a request, in order. A plus sign is a plus sign: media types have some, and no client that
+/// speaks this protocol writes blanks that way outside forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes once; `None` when that leaves no plain text.
+    pub fn parse(query: &str) -> Option<Self> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(key)?, decode(value)?))
+        });
+        pairs.collect::<Option<_>>().map(Self)
+    }
+
+    /// As [`Query::parse`] for what browsers and token clients send: a plus sign is a blank.
+    pub fn parse_form(form: &str) -> Option<Self> {
+        let pairs = form.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((
+                decode_any(&key.replace('+', " "))?,
+                decode_any(&value.replace('+', " "))?,
+            ))
+        });
+        pairs.collect::<Option<_>>().map(Self)
+    }
+
+    /// The first value of a parameter.
+    pub fn first(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// One round of percent-decoding. What is left may hold no percent sign (a second round would read it differently),
+/// no control character and no backslash (a file system might read those differently).
+pub(super) fn decode(text: &str) -> Option<String> {
+    let decoded = decode_any(text)?;
+    let clean = !decoded.chars().any(|c| c == '%' || c == '\\' || c.is_control());
+    clean.then_some(decoded)
+}
+
+fn decode_any(text: &str) -> Option<String> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,334 @@
+//! The server as a whole: a configuration in, running listeners out, and an orderly stop. IO.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use jiff::Timestamp;
+use portolan_config::{Config, ServerTls};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{self, App};
+use crate::auth::{Auth, Tokens};
+use crate::files::{self, FileProblem};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::reload::{self, Current, Poll, Watched};
+use crate::server::{self, ListenError, Serving};
+use crate::store::{OpenError, Store, StoreOptions};
+use crate::tls::Tls;
+use crate::{admin, health};
+
+/// What the server takes from the world beside its configuration.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The wall clock.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Cryptographic randomness.
+    pub random: Arc<dyn Fn() -> [u8; 16] + Send + Sync>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file that the configuration names cannot be used.
+    #[error("{key}")]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// What is wrong.
+        #[source]
+        source: FileProblem,
+    },
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The volume cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+}
+
+/// How long a predecessor on the same volume may take to go.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Uploads that nobody goes on with are removed after so long.
+const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// The inner listeners need few connections.
+const INNER_CONNECTIONS: usize = 64;
+
+/// A server that is up.
+#[derive(Debug)]
+pub struct Running {
+    /// Where registry clients connect.
+    pub address: SocketAddr,
+    /// Where administration connects.
+    pub admin_address: Option<SocketAddr>,
+    /// Where probes connect.
+    pub health_address: Option<SocketAddr>,
+    store: Store,
+    draining: Arc<AtomicBool>,
+    stop_clients: CancellationToken,
+    stop_rest: CancellationToken,
+    clients: TaskTracker,
+    rest: TaskTracker,
+    drain_timeout: Duration,
+}
+
+/// Reads every file, opens every listener and the volume, and only then begins to serve.
+pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
+    let metrics = Metrics::new();
+    let mut sources: Vec<Box<dyn Poll>> = Vec::new();
+    let tls = config
+        .http
+        .tls
+        .as_ref()
+        .map(|tls| public_tls(tls, &metrics, &mut sources))
+        .transpose()?;
+    let auth = read_auth(config, &mut sources)?;
+    let admin_tls = config
+        .admin
+        .as_ref()
+        .map(|_| admin_tls(config, &metrics, &mut sources))
+        .transpose()?
+        .flatten();
+
+    let public = server::bind("http.address", config.http.address).await?;
+    let admin = bind_optional("admin.address", config.admin.as_ref().map(|admin| admin.address)).await?;
+    let health = bind_optional(
+        "health.address",
+        config.health.as_ref().map(|health| health.address),
+    )
+    .await?;
+
+    let store = open_store(config.storage.volume.path.clone(), &surroundings).await?;
+    let app = Arc::new(App {
+        store: store.clone(),
+        auth,
+        tls: tls.clone(),
+        hosts: config.http.hosts.clone(),
+        delete_enabled: config.storage.delete_enabled,
+        metrics: metrics.clone(),
+        clock: surroundings.clock,
+        random: surroundings.random,
+    });
+
+    let running = Running {
+        address: local(&public),
+        admin_address: admin.as_ref().map(local),
+        health_address: health.as_ref().map(local),
+        store: store.clone(),
+        draining: Arc::default(),
+        stop_clients: CancellationToken::new(),
+        stop_rest: CancellationToken::new(),
+        clients: TaskTracker::new(),
+        rest: TaskTracker::new(),
+        drain_timeout: config.shutdown.drain_timeout.0,
+    };
+    let clients = Serving {
+        router: app::router(app.clone()),
+        tls,
+        max_connections: usize::try_from(config.http.max_connections).unwrap_or(usize::MAX),
+        connections: metrics.connections.clone(),
+        stop: running.stop_clients.clone(),
+        tasks: running.clients.clone(),
+    };
+    running.clients.spawn(clients.run(public));
+    if let Some(listener) = admin {
+        running
+            .rest
+            .spawn(running.inner(admin::router(app), admin_tls).run(listener));
+    }
+    if let Some(listener) = health {
+        let health = Health {
+            store,
+            metrics: metrics.clone(),
+            draining: running.draining.clone(),
+        };
+        running
+            .rest
+            .spawn(running.inner(health::router(health), None).run(listener));
+    }
+    running
+        .rest
+        .spawn(reload::run(sources, metrics, running.stop_rest.clone()));
+    running.announce(config);
+    Ok(running)
+}
+
+impl Running {
+    fn inner(&self, router: Router, tls: Option<Arc<Current<Tls>>>) -> Serving {
+        Serving {
+            router,
+            tls,
+            max_connections: INNER_CONNECTIONS,
+            connections: Gauge::default(),
+            stop: self.stop_rest.clone(),
+            tasks: self.rest.clone(),
+        }
+    }
+
+    fn announce(&self, config: &Config) {
+        if let Some(reason) = self.store.read_only() {
+            tracing::warn!("storage is read-only: {reason}");
+        }
+        if config.auth.is_none() {
+            tracing::warn!("no auth in the configuration: everybody who can connect may do everything");
+        }
+        tracing::info!(
+            address = %self.address,
+            admin = self.admin_address.map(tracing::field::display),
+            health = self.health_address.map(tracing::field::display),
+            tls = config.http.tls.is_some(),
+            volume = %config.storage.volume.path.display(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+    }
+
+    /// Takes no new clients, lets requests in flight finish, then ends everything and releases the volume. True when
+    /// every request was finished in time.
+    pub async fn stop(self) -> bool {
+        self.draining.store(true, Ordering::Relaxed);
+        self.stop_clients.cancel();
+        self.clients.close();
+        let drained = tokio::time::timeout(self.drain_timeout, self.clients.wait())
+            .await
+            .is_ok();
+        self.store.close().await;
+        self.stop_rest.cancel();
+        self.rest.close();
+        // probes and administration have no request that is worth waiting for
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.rest.wait()).await;
+        drained
+    }
+}
+
+fn local(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound listener has an address")
+}
+
+async fn bind_optional(
+    key: &'static str,
+    address: Option<portolan_config::Address>,
+) -> Result<Option<TcpListener>, ListenError> {
+    match address {
+        None => Ok(None),
+        Some(address) => server::bind(key, address).await.map(Some),
+    }
+}
+
+async fn open_store(path: PathBuf, surroundings: &Surroundings) -> Result<Store, OpenError> {
+    let clock = surroundings.clock.clone();
+    Store::open(StoreOptions {
+        path,
+        lock_timeout: LOCK_TIMEOUT,
+        upload_idle_timeout: UPLOAD_IDLE_TIMEOUT,
+        clock: Arc::new(move || clock().into()),
+        random: surroundings.random.clone(),
+    })
+    .await
+}
+
+fn public_tls(
+    tls: &ServerTls,
+    metrics: &Metrics,
+    sources: &mut Vec<Box<dyn Poll>>,
+) -> Result<Arc<Current<Tls>>, StartError> {
+    let (certificate, key) = (tls.certificate_file.clone(), tls.key_file.clone());
+    let metrics = metrics.clone();
+    let watched = Watched::read(
+        "certificate",
+        vec![certificate.clone(), key.clone()],
+        move || files::read_tls(&certificate, &key, None),
+        move |tls| metrics.serves_certificate_until("registry", tls.not_after),
+    )
+    .map_err(|source| StartError::File {
+        key: "http.tls",
+        source,
+    })?;
+    Ok(keep(watched, sources))
+}
+
+fn admin_tls(
+    config: &Config,
+    metrics: &Metrics,
+    sources: &mut Vec<Box<dyn Poll>>,
+) -> Result<Option<Arc<Current<Tls>>>, StartError> {
+    let Some(admin) = &config.admin else {
+        return Ok(None);
+    };
+    let tls = admin.tls.clone();
+    let metrics = metrics.clone();
+    let watched = Watched::read(
+        "admin certificate",
+        vec![
+            tls.certificate_file.clone(),
+            tls.key_file.clone(),
+            tls.client_ca_file.clone(),
+        ],
+        move || files::read_tls(&tls.certificate_file, &tls.key_file, Some(&tls.client_ca_file)),
+        move |tls| metrics.serves_certificate_until("admin", tls.not_after),
+    )
+    .map_err(|source| StartError::File {
+        key: "admin.tls",
+        source,
+    })?;
+    Ok(Some(keep(watched, sources)))
+}
+
+fn read_auth(config: &Config, sources: &mut Vec<Box<dyn Poll>>) -> Result<Option<Auth>, StartError> {
+    let Some(auth) = &config.auth else { return Ok(None) };
+    let path = auth.users_file.clone();
+    let users = Watched::read(
+        "users file",
+        vec![path.clone()],
+        move || files::read_users(&path),
+        |_| {},
+    )
+    .map_err(|source| StartError::File {
+        key: "auth.usersFile",
+        source,
+    })?;
+    let users = keep(users, sources);
+    let Some(token) = &auth.token else {
+        return Ok(Some(Auth { users, tokens: None }));
+    };
+    let path = token.keys_directory.clone();
+    let keys = Watched::read(
+        "token keys",
+        vec![path.clone()],
+        move || files::read_token_keys(&path),
+        |_| {},
+    )
+    .map_err(|source| StartError::File {
+        key: "auth.token.keysDirectory",
+        source,
+    })?;
+    let keys = keep(keys, sources);
+    let tokens = Tokens {
+        keys,
+        service: token.service.clone(),
+        lifetime: token.lifetime.0,
+    };
+    Ok(Some(Auth {
+        users,
+        tokens: Some(tokens),
+    }))
+}
+
+fn keep<T: Send + Sync + 'static>(watched: Watched<T>, sources: &mut Vec<Box<dyn Poll>>) -> Arc<Current<T>> {
+    let current = watched.current();
+    sources.push(Box::new(watched));
+    current
+}

@@ -1,0 +1,222 @@
+//! Listeners: addresses and a router in, served connections out, until told to stop. IO.
+//!
+//! Accepting never waits for a client: TLS handshakes and everything after them run in a task of their own with
+//! deadlines, and a connection that is one too many waits in the kernel's queue.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use portolan_config::Address;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::reload::Current;
+use crate::tls::Tls;
+
+/// Where a request came from; an extension of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else has the port.
+    #[error("{key}: {address} is in use by another process; stop that one, or write another port{hint}")]
+    InUse {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What it says.
+        address: Address,
+        /// Where else it can be written.
+        hint: &'static str,
+    },
+    /// Ports below 1024 need a privilege.
+    #[error("{key}: this user may not listen on {address}; write a port of at least 1024{hint}")]
+    NotAllowed {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What it says.
+        address: Address,
+        /// Where else it can be written.
+        hint: &'static str,
+    },
+    /// Anything else, such as an address that this machine does not have.
+    #[error("{key}: cannot listen on {address}; write an address of this machine{hint}")]
+    Other {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What it says.
+        address: Address,
+        /// Where else it can be written.
+        hint: &'static str,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Opens a listener. `key` is where the address is written.
+pub async fn bind(key: &'static str, address: Address) -> Result<TcpListener, ListenError> {
+    let bound = match address.ip {
+        Some(ip) => TcpListener::bind((ip, address.port)).await,
+        // IPv6 and IPv4 at once; a machine without IPv6 cannot do that
+        None => match TcpListener::bind((IpAddr::from(Ipv6Addr::UNSPECIFIED), address.port)).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), address.port)).await
+            }
+            bound => bound,
+        },
+    };
+    let hint = if key == "http.address" {
+        " there or in REGISTRY_HTTP_ADDR"
+    } else {
+        ""
+    };
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { key, address, hint },
+        io::ErrorKind::PermissionDenied => ListenError::NotAllowed { key, address, hint },
+        _ => ListenError::Other {
+            key,
+            address,
+            hint,
+            source,
+        },
+    })
+}
+
+/// What a listener does with connections.
+#[derive(Debug)]
+pub struct Serving {
+    /// Answers requests.
+    pub router: Router,
+    /// The certificate, looked up anew for each connection; `None` is plain HTTP.
+    pub tls: Option<Arc<Current<Tls>>>,
+    /// How many connections at once.
+    pub max_connections: usize,
+    /// Shows how many there are.
+    pub connections: Gauge,
+    /// Tells connections to finish what they do and close.
+    pub stop: CancellationToken,
+    /// Holds every connection's task.
+    pub tasks: TaskTracker,
+}
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the head of a request, idle time of the connection before it included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Long tokens and many `tag` parameters fit; a client cannot make us buffer more per connection.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+impl Serving {
+    /// Accepts until stopped. Connections go on in their own tasks.
+    pub async fn run(self, listener: TcpListener) {
+        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let serving = Arc::new(self);
+        loop {
+            let permit = tokio::select! {
+                () = serving.stop.cancelled() => return,
+                permit = permits.clone().acquire_owned() => permit,
+            };
+            let accepted = tokio::select! {
+                () = serving.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (task, tasks) = (serving.clone(), serving.tasks.clone());
+                    tasks.spawn(async move {
+                        task.connections.inc();
+                        task.connection(stream, peer).await;
+                        task.connections.dec();
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // out of file descriptors, mostly: wait for connections to end instead of spinning
+                    tracing::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+        // an error here means that the client is gone already
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.http(stream, peer).await;
+        };
+        let acceptor = TlsAcceptor::from(tls.current().server_config.clone());
+        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+        let handshake = tokio::select! {
+            () = self.stop.cancelled() => return,
+            handshake = handshake => handshake,
+        };
+        match handshake {
+            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    }
+
+    async fn http<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = self.router.clone();
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            let router = router.clone();
+            async move {
+                Ok::<_, Infallible>(
+                    router
+                        .oneshot(request)
+                        .await
+                        .unwrap_or_else(|never| match never {}),
+                )
+            }
+        });
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+            .keep_alive_interval(HEAD_TIMEOUT)
+            .initial_stream_window_size(1024 * 1024)
+            .initial_connection_window_size(4 * 1024 * 1024)
+            .max_send_buf_size(256 * 1024);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, "connection ended: {error}");
+        }
+    }
+}

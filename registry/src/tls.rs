@@ -1,0 +1,188 @@
+//! PEM text in, a TLS server configuration and what the certificate says out. Pure.
+//!
+//! The whole configuration is rebuilt when a file changes and each new connection takes the newest, so certificates
+//! and client authorities change without a restart and no connection is dropped.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::crypto::ring as provider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::GeneralName;
+
+/// A certificate that is ready to be served.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// For new connections: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub server_config: Arc<ServerConfig>,
+    /// The leaf's serial number, in lower-case hexadecimal without leading zeros.
+    pub serial: String,
+    /// When it expires, in seconds since 1970.
+    pub not_after: i64,
+    /// Its DNS names.
+    pub names: Vec<String>,
+    /// Its IP addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why a certificate cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate file holds none.
+    #[error(
+        "the certificate file holds no certificate in PEM; write one that begins with -----BEGIN CERTIFICATE-----"
+    )]
+    NoCertificate,
+    /// The key file holds none that can be used.
+    #[error("the key file holds no private key in PEM; write an unencrypted PKCS#8, SEC1 or PKCS#1 key")]
+    NoKey,
+    /// The file of client authorities holds none.
+    #[error(
+        "the client CA file holds no certificate in PEM; write the authority that signs client certificates"
+    )]
+    NoClientCa,
+    /// The certificate is no X.509.
+    #[error("the certificate is damaged; write it again")]
+    Damaged,
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error(
+        "the certificate and the key cannot be served together; write the key that the certificate was made for"
+    )]
+    Unusable(#[source] rustls::Error),
+    /// The client authorities cannot be used.
+    #[error("the client CA file cannot be used")]
+    ClientCa(#[source] rustls::server::VerifierBuilderError),
+}
+
+impl Tls {
+    /// With `client_ca`, connections without a client certificate that it signed are refused.
+    pub fn from_pem(certificate: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
+        let chain = certificates(certificate)
+            .filter(|chain| !chain.is_empty())
+            .ok_or(TlsError::NoCertificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
+        let leaf = Leaf::parse(&chain[0]).ok_or(TlsError::Damaged)?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?;
+        let builder = match client_ca {
+            None => builder.with_no_client_auth(),
+            Some(pem) => builder.with_client_cert_verifier(client_verifier(pem)?),
+        };
+        let mut server_config = builder.with_single_cert(chain, key).map_err(TlsError::Unusable)?;
+        server_config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            server_config: Arc::new(server_config),
+            serial: leaf.serial,
+            not_after: leaf.not_after,
+            names: leaf.names,
+            addresses: leaf.addresses,
+        })
+    }
+}
+
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
+}
+
+fn client_verifier(pem: &[u8]) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem).ok_or(TlsError::NoClientCa)? {
+        roots.add(certificate).map_err(|_| TlsError::NoClientCa)?;
+    }
+    let provider = Arc::new(provider::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    builder.build().map_err(TlsError::ClientCa)
+}
+
+struct Leaf {
+    serial: String,
+    not_after: i64,
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+}
+
+impl Leaf {
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+        let hex: String = certificate
+            .raw_serial()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let serial = hex.trim_start_matches('0').to_owned();
+        let not_after = certificate.validity().not_after.timestamp();
+        let (mut names, mut addresses) = (Vec::new(), Vec::new());
+        if let Ok(Some(san)) = certificate.subject_alternative_name() {
+            for name in &san.value.general_names {
+                match name {
+                    GeneralName::DNSName(name) => names.push((*name).to_owned()),
+                    GeneralName::IPAddress(bytes) => addresses.extend(ip_address(bytes)),
+                    _ => {}
+                }
+            }
+        }
+        Some(Self {
+            serial,
+            not_after,
+            names,
+            addresses,
+        })
+    }
+}
+
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn names_and_addresses_of_a_certificate_are_known() {
+        let (certificate, key) = made(&["registry.team-a.svc", "*.pods.svc", "198.19.0.7", "fd00::1"]);
+        let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();
+        assert_eq!(tls.names, ["registry.team-a.svc", "*.pods.svc"]);
+        assert_eq!(
+            tls.addresses,
+            [
+                "198.19.0.7".parse::<IpAddr>().unwrap(),
+                "fd00::1".parse().unwrap()
+            ]
+        );
+        assert!(!tls.serial.is_empty() && tls.not_after > 0);
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_told_apart() {
+        let (certificate, key) = made(&["a"]);
+        let (_, other_key) = made(&["a"]);
+        let tls = |certificate: &str, key: &str, ca: Option<&str>| {
+            Tls::from_pem(certificate.as_bytes(), key.as_bytes(), ca.map(str::as_bytes)).unwrap_err()
+        };
+        assert!(matches!(tls(&key, &key, None), TlsError::NoCertificate));
+        assert!(matches!(tls(&certificate, &certificate, None), TlsError::NoKey));
+        assert!(matches!(
+            tls(&certificate, &other_key, None),
+            TlsError::Unusable(_)
+        ));
+        assert!(matches!(
+            tls(&certificate, &key, Some(&key)),
+            TlsError::ClientCa(_)
+        ));
+    }
+}
