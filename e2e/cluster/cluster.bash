@@ -3,6 +3,7 @@
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 clone=$(realpath "$here/../..")
 program=$(basename "$0")
+PATH=$PATH:/usr/sbin:/sbin                 # root by `su` has them not
 
 fail() { echo "$program: $*" >&2; exit 1; }
 usage() { echo "usage: $*" >&2; exit 2; }
