@@ -1,0 +1,351 @@
+//! The rules of this package that no compiler keeps: sources come in, broken rules go out as sentences.
+//!
+//! Each rule is a pure function over one file, so that the tests at the end can show it a file that breaks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MAX_LINES: usize = 400;
+const MAX_TEST_LINES_IN_FILE: usize = 220;
+const MAX_DOC_LINES: usize = 6;
+/// Names under which things pile up that have nothing to do with each other.
+const DRAWERS: [&str; 8] = [
+    "util", "utils", "common", "helpers", "misc", "types", "manager", "mod",
+];
+/// What may touch the network; a folder stands for everything in it. The rest is pure.
+const IO: [&str; 13] = [
+    "admin.rs",
+    "apply.rs",
+    "context.rs",
+    "events.rs",
+    "leader.rs",
+    "main.rs",
+    "metrics/requests.rs",
+    "probe.rs",
+    "process.rs",
+    "registry_controller.rs",
+    "registry_controller/apply.rs",
+    "registry_controller/apply/",
+    "streams.rs",
+];
+/// Steps that are IO in every controller.
+const IO_STEPS: [&str; 3] = ["dereference", "update_status", "finalize"];
+const MARKS_OF_IO: [&str; 6] = [
+    "async fn",
+    "async move",
+    ".await",
+    "kube::Client",
+    "Api<",
+    "Api::",
+];
+
+/// A source file, with its path below `src/`.
+struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn is_test_file(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.ends_with("/test_support.rs")
+    }
+
+    /// Without the unit tests, which stand last.
+    fn production(&self) -> &str {
+        if self.is_test_file() {
+            return "";
+        }
+        self.text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default()
+    }
+
+    fn test_lines(&self) -> usize {
+        if self.is_test_file() {
+            0
+        } else {
+            self.text.lines().count() - self.production().lines().count()
+        }
+    }
+
+    /// Production code without comments.
+    fn code(&self) -> String {
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        self.production()
+            .lines()
+            .filter(is_code)
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+}
+
+fn broken_rules(source: &Source<'_>) -> Vec<String> {
+    [
+        doc_rule(source),
+        length_rule(source),
+        drawer_rule(source),
+        io_rule(source),
+        direction_rule(source),
+        test_name_rule(source),
+    ]
+    .concat()
+}
+
+fn doc_rule(source: &Source<'_>) -> Vec<String> {
+    let doc = source.text.lines().take_while(|line| line.starts_with("//!"));
+    let lines = doc.filter(|line| line.trim() != "//!").count();
+    let path = source.path;
+    match lines {
+        0 => vec![format!(
+            "{path}: begins with no //! line that says what comes in and what goes out"
+        )],
+        1..=MAX_DOC_LINES => Vec::new(),
+        _ => vec![format!(
+            "{path}: its module doc has {lines} lines, {MAX_DOC_LINES} are the most"
+        )],
+    }
+}
+
+fn length_rule(source: &Source<'_>) -> Vec<String> {
+    let (path, mut broken) = (source.path, Vec::new());
+    let (all, in_tests) = (source.text.lines().count(), source.test_lines());
+    if all - in_tests > MAX_LINES {
+        broken.push(format!(
+            "{path}: {} lines, {MAX_LINES} are the most: split it",
+            all - in_tests
+        ));
+    }
+    if in_tests > MAX_TEST_LINES_IN_FILE {
+        broken.push(format!(
+            "{path}: {in_tests} lines of tests: move them to a tests.rs in its folder"
+        ));
+    }
+    broken
+}
+
+fn drawer_rule(source: &Source<'_>) -> Vec<String> {
+    let parts = source.path.trim_end_matches(".rs").split('/');
+    parts
+        .filter(|part| DRAWERS.contains(part))
+        .map(|part| format!("{}: {part:?} says nothing about what is in it", source.path))
+        .collect()
+}
+
+fn io_rule(source: &Source<'_>) -> Vec<String> {
+    let path = source.path;
+    let is_step = |part: &str| IO_STEPS.contains(&part.trim_end_matches(".rs"));
+    let may = path.split('/').any(is_step)
+        || IO
+            .iter()
+            .any(|io| path == *io || (io.ends_with('/') && path.starts_with(io)));
+    let code = source.code();
+    MARKS_OF_IO
+        .iter()
+        .filter(|mark| !may && code.contains(**mark))
+        .map(|mark| format!("{path}: has {mark:?} but is not one of the files that may do IO"))
+        .collect()
+}
+
+/// Controllers do not know each other, and what is shared does not know controllers.
+fn direction_rule(source: &Source<'_>) -> Vec<String> {
+    let own = source
+        .path
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(".rs");
+    if matches!(own, "main" | "lib" | "process") {
+        return Vec::new();
+    }
+    let code = source.code();
+    let named = code.split("crate::").skip(1).map(|rest| {
+        rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .next()
+            .unwrap_or_default()
+    });
+    named
+        .filter(|module| module.ends_with("_controller") && *module != own)
+        .map(|module| {
+            format!(
+                "{}: uses {module}; what two places need belongs to the crate's root",
+                source.path
+            )
+        })
+        .collect()
+}
+
+fn test_name_rule(source: &Source<'_>) -> Vec<String> {
+    let lines = source.text.lines().map(str::trim);
+    let names = lines.filter_map(|line| {
+        line.strip_prefix("async ")
+            .unwrap_or(line)
+            .strip_prefix("fn test_")
+    });
+    names
+        .map(|name| {
+            let name = name.split('(').next().unwrap_or_default();
+            format!(
+                "{}: test_{name}: call a test by the fact that it shows",
+                source.path
+            )
+        })
+        .collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn all_broken_rules(root: &Path, rules: impl Fn(&Source<'_>) -> Vec<String>) -> Vec<String> {
+    let files = sources(root);
+    assert!(files.len() > 2, "{} holds hardly any source", root.display());
+    files
+        .iter()
+        .flat_map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            rules(&Source {
+                path: &path,
+                text: &text,
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn sources_keep_the_rules() {
+    let broken = all_broken_rules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), broken_rules);
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn integration_tests_keep_the_rules_of_form() {
+    let rules = |source: &Source<'_>| {
+        [
+            doc_rule(source),
+            drawer_rule(source),
+            test_name_rule(source),
+            length_rule(source),
+        ]
+        .concat()
+    };
+    let broken = all_broken_rules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), rules);
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn main_stays_on_one_screen() {
+    let main = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).unwrap();
+    assert!(
+        main.lines().count() <= 80,
+        "main.rs has {} lines",
+        main.lines().count()
+    );
+}
+
+#[test]
+fn operator_does_not_link_the_server() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(
+        !manifest.contains("portolan-registry"),
+        "the operator renders the server's configuration, no more"
+    );
+}
+
+mod checker {
+    use super::{MAX_LINES, Source, broken_rules};
+
+    fn broken(path: &str, text: &str) -> String {
+        broken_rules(&Source { path, text }).join("\n")
+    }
+
+    #[test]
+    fn good_file_breaks_no_rule() {
+        assert_eq!(
+            broken(
+                "names.rs",
+                "//! In: a name. Out: names. Pure.\n\npub fn service() {}\n"
+            ),
+            ""
+        );
+        assert_eq!(broken("probe.rs", "//! IO.\nasync fn ask() {}\n"), "");
+        assert_eq!(
+            broken(
+                "registry_controller/apply/claim.rs",
+                "//! IO.\nasync fn apply() {}\n"
+            ),
+            ""
+        );
+        assert_eq!(
+            broken(
+                "registry_controller/dereference.rs",
+                "//! IO.\nasync fn read() {}\n"
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn io_in_a_pure_step_is_found() {
+        for line in [
+            "async fn build() {}",
+            "let x = y.await;",
+            "use kube::Client;",
+            "let api: Api<Pod> = todo;",
+        ] {
+            let path = "registry_controller/build/service.rs";
+            assert!(
+                broken(path, &format!("//! Pure.\n{line}\n")).contains("may do IO"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn comments_and_unit_tests_are_no_io() {
+        let text = "//! Pure.\n// .await\n#[cfg(test)]\nmod tests {\n    async fn call() {}\n}\n";
+        assert_eq!(broken("names.rs", text), "");
+    }
+
+    #[test]
+    fn controllers_that_know_each_other_are_found() {
+        let text = "//! Pure.\nuse crate::registry_controller::build;\n";
+        assert!(broken("access_controller/validate.rs", text).contains("uses registry_controller"));
+        assert!(broken("apply/compare.rs", text).contains("uses registry_controller"));
+        assert_eq!(broken("registry_controller/validate.rs", text), "");
+        assert_eq!(broken("process.rs", text), "");
+    }
+
+    #[test]
+    fn drawers_are_found() {
+        assert!(broken("utils.rs", "//! Pure.\n").contains("\"utils\""));
+        assert!(broken("registry_controller/common/names.rs", "//! Pure.\n").contains("\"common\""));
+        assert!(broken("streams/mod.rs", "//! Pure.\n").contains("\"mod\""));
+    }
+
+    #[test]
+    fn long_files_and_missing_docs_are_found() {
+        let long = format!("//! Pure.\n{}", "\n".repeat(MAX_LINES));
+        assert!(broken("names.rs", &long).contains("split it"));
+        assert!(broken("names.rs", "pub fn service() {}\n").contains("no //! line"));
+        assert!(broken("names.rs", &"//! word\n".repeat(7)).contains("7 lines"));
+        let tests = format!("//! Pure.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(300));
+        assert!(broken("names.rs", &tests).contains("move them"));
+    }
+
+    #[test]
+    fn test_that_is_not_called_by_a_fact_is_found() {
+        let text = concat!("//! Pure.\n#[test]\nfn test", "_names() {}\n");
+        assert!(broken("names.rs", text).contains("by the fact"));
+    }
+}

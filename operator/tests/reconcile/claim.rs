@@ -1,0 +1,221 @@
+//! Whose claim a Registry may use, and who owns it.
+
+use serde_json::{Value, json};
+
+use crate::scene::{Child, Scene, condition, message};
+use crate::wait::until;
+
+fn claim_of(uid: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"portolan.dev/registry": "depot", "portolan.dev/registry-uid": uid}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    })
+}
+
+async fn claim(scene: &Scene, name: &str) -> kube::api::DynamicObject {
+    until(&format!("claim {name} exists"), async || {
+        scene
+            .find(&Child {
+                kind: "PersistentVolumeClaim",
+                name: name.to_owned(),
+            })
+            .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn retained_claim_is_owned_by_nobody_and_carries_the_uid() {
+    let scene = Scene::new("retain").await;
+    let registry = scene
+        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
+        .await;
+    let claim = claim(&scene, "depot-data").await;
+    assert_eq!(claim.metadata.owner_references.unwrap_or_default(), []);
+    assert_eq!(
+        claim.metadata.labels.unwrap().get("portolan.dev/registry-uid"),
+        registry.metadata.uid.as_ref()
+    );
+}
+
+#[tokio::test]
+async fn claim_follows_the_deletion_policy() {
+    let scene = Scene::new("policy").await;
+    let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});
+    let registry = scene.registry("depot", spec).await;
+    let owners = |claim: kube::api::DynamicObject| {
+        let owners = claim.metadata.owner_references.unwrap_or_default();
+        owners.into_iter().map(|owner| owner.uid).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        owners(claim(&scene, "depot-data").await),
+        [registry.metadata.uid.clone().unwrap()]
+    );
+    scene.change("depot", json!({"deletionPolicy": "Retain"})).await;
+    until("nobody owns the claim", async || {
+        owners(claim(&scene, "depot-data").await).is_empty().then_some(())
+    })
+    .await;
+    scene.change("depot", json!({"deletionPolicy": "Delete"})).await;
+    until("the Registry owns the claim", async || {
+        (owners(claim(&scene, "depot-data").await).len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claim_of_a_deleted_registry_needs_to_be_named() {
+    let scene = Scene::new("adopt").await;
+    scene
+        .create(
+            "PersistentVolumeClaim",
+            "depot-data",
+            claim_of("of-a-deleted-one"),
+        )
+        .await;
+    scene
+        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
+        .await;
+    let status = scene
+        .status("depot", "it is stalled", |status| {
+            condition(status, "Stalled").0 == "True"
+        })
+        .await;
+    assert_eq!(condition(&status, "Stalled").1, "ClaimOfAnotherRegistry");
+    let sentence = message(&status, "Stalled");
+    assert!(sentence.contains("existingClaimName: depot-data"), "{sentence}");
+
+    scene
+        .change(
+            "depot",
+            json!({"storage": {"volume": {"existingClaimName": "depot-data"}}}),
+        )
+        .await;
+    scene
+        .status("depot", "it is no longer stalled", |status| {
+            condition(status, "Stalled").0 != "True"
+        })
+        .await;
+    scene.all_children("depot").await;
+    assert_eq!(
+        claim(&scene, "depot-data")
+            .await
+            .metadata
+            .owner_references
+            .unwrap_or_default(),
+        []
+    );
+}
+
+#[tokio::test]
+async fn missing_existing_claim_is_awaited_and_never_made() {
+    let scene = Scene::new("existing").await;
+    scene
+        .registry(
+            "depot",
+            json!({"storage": {"volume": {"existingClaimName": "old"}}}),
+        )
+        .await;
+    let status = scene
+        .status("depot", "it waits", |status| {
+            condition(status, "StorageReady").1 == "DependencyNotReady"
+        })
+        .await;
+    assert_eq!(condition(&status, "Reconciling").0, "True");
+    assert!(message(&status, "StorageReady").contains("old"));
+    assert!(
+        scene
+            .find(&Child {
+                kind: "PersistentVolumeClaim",
+                name: "old".to_owned()
+            })
+            .await
+            .is_none()
+    );
+    scene
+        .create("PersistentVolumeClaim", "old", claim_of("of-a-deleted-one"))
+        .await;
+    scene.all_children("depot").await;
+}
+
+#[tokio::test]
+async fn claim_that_was_bound_and_vanished_is_not_replaced_by_an_empty_one() {
+    let scene = Scene::new("lost").await;
+    scene
+        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
+        .await;
+    claim(&scene, "depot-data").await;
+    // No volume controller runs here: this is what it would write.
+    let bound =
+        kube::api::Patch::Merge(json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}));
+    let claims = scene.api("PersistentVolumeClaim");
+    claims
+        .patch_status("depot-data", &kube::api::PatchParams::default(), &bound)
+        .await
+        .unwrap();
+    let has_capacity = |status: &portolan_crds::v1alpha1::RegistryStatus| {
+        status
+            .storage
+            .as_ref()
+            .is_some_and(|storage| storage.capacity.is_some())
+    };
+    scene
+        .status("depot", "the claim is seen as bound", has_capacity)
+        .await;
+    // Protected while a Pod could use it; nobody takes the finalizer away here.
+    scene
+        .edit(
+            "PersistentVolumeClaim",
+            "depot-data",
+            &json!({"metadata": {"finalizers": null}}),
+        )
+        .await;
+    scene.delete("PersistentVolumeClaim", "depot-data").await;
+    let status = scene
+        .status("depot", "it is stalled", |status| {
+            condition(status, "Stalled").0 == "True"
+        })
+        .await;
+    assert_eq!(condition(&status, "Stalled").1, "ClaimLost");
+    assert!(
+        scene
+            .find(&Child {
+                kind: "PersistentVolumeClaim",
+                name: "depot-data".to_owned()
+            })
+            .await
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn missing_storage_class_is_awaited() {
+    let scene = Scene::new("class").await;
+    let class = scene.namespace.clone();
+    scene
+        .registry(
+            "depot",
+            json!({"storage": {"volume": {"size": "1Gi", "storageClassName": class}}}),
+        )
+        .await;
+    let waits = |status: &_| condition(status, "StorageReady").1 == "DependencyNotReady";
+    let status = scene.status("depot", "it waits for the class", waits).await;
+    assert_eq!(
+        (condition(&status, "Ready").0, condition(&status, "Reconciling").0),
+        ("False", "True")
+    );
+    assert!(message(&status, "StorageReady").contains(&class));
+
+    let classes = kube::Api::<k8s_openapi::api::storage::v1::StorageClass>::all(scene.client.clone());
+    let made = json!({"metadata": {"name": class}, "provisioner": "example.com/none"});
+    let made = serde_json::from_value(made).unwrap();
+    classes
+        .create(&kube::api::PostParams::default(), &made)
+        .await
+        .unwrap();
+    claim(&scene, "depot-data").await;
+    classes
+        .delete(&class, &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
+}

@@ -1,0 +1,15 @@
+//! The real operator program against a real kube-apiserver (`e2e/cluster/up --api`): objects come in, what the operator
+//! made of them is read back. One operator for all tests, one namespace per test. Nothing runs pods here; what needs
+//! them is in the e2e tests.
+
+mod certificate;
+mod claim;
+mod drift;
+mod first_visit;
+mod foreign;
+mod leadership;
+mod operator;
+mod restart;
+mod scene;
+mod suspend;
+mod wait;
