@@ -302,7 +302,7 @@ impl Disk {
         }
         match source.kind() {
             io::ErrorKind::PermissionDenied => Fault::ReadOnly {
-                reason: ReadOnlyReason::NotWritable(foreign_owner(path)),
+                reason: ReadOnlyReason::NotWritable(foreign_owner(path, &self.root)),
             },
             io::ErrorKind::ReadOnlyFilesystem => Fault::ReadOnly {
                 reason: ReadOnlyReason::NotWritable(read_only_mount(&self.root)),
@@ -323,16 +323,16 @@ impl Disk {
 }
 
 /// The sentence about a file or directory of another user.
-pub(super) fn foreign_owner(path: &Path) -> String {
+pub(super) fn foreign_owner(path: &Path, root: &Path) -> String {
     let user = rustix::process::geteuid().as_raw();
     let existing = path
         .ancestors()
         .find_map(|path| Some((path, fs::metadata(path).ok()?)));
     let (path, owner) = existing.map_or((path, 0), |(path, metadata)| (path, metadata.uid()));
-    let path = path.display();
+    let (path, root) = (path.display(), root.display());
     format!(
         "\"{path}\" belongs to user {owner} and the registry runs as user {user}, so it only serves pulls: run \
-         `chown -R {user}:{user} {path}`, or start the registry as the owner (`--user {owner}`)"
+         `chown -R {user}:{user} {root}`, or start the registry as the owner (`--user {owner}:{owner}`)"
     )
 }
 

@@ -196,7 +196,7 @@ async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Result<Option<F
 fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
     directories_to_check(keys).into_iter().find_map(|path| {
         let reason = match rustix::fs::access(&path, Access::WRITE_OK | Access::EXEC_OK) {
-            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => foreign_owner(&path),
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => foreign_owner(&path, keys.root()),
             Err(rustix::io::Errno::ROFS) => read_only_mount(keys.root()),
             _ => return None,
         };

@@ -1,0 +1,137 @@
+//! Many requests at once on the same things.
+
+use futures::future::join_all;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn blob_pushed_by_many_at_once_is_there_once_for_all() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let bytes = vec![3_u8; 700_000];
+    let pushes = (0..16).map(|n| {
+        let (store, bytes) = (store.clone(), bytes.clone());
+        tokio::spawn(async move { push_blob(&store, &repository(&format!("r{}", n % 4)), &bytes).await })
+    });
+    join_all(pushes)
+        .await
+        .into_iter()
+        .for_each(|pushed| drop(pushed.unwrap()));
+    for n in 0..4 {
+        assert!(read_blob(&store, &repository(&format!("r{n}")), &digest_of(&bytes)).await == bytes);
+    }
+    assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tag_that_moves_names_a_complete_manifest_at_every_moment() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    push_image(&store, &name, "latest", "start").await;
+    let writers = (0..4).map(|n| {
+        let (store, name) = (store.clone(), name.clone());
+        tokio::spawn(async move {
+            for round in 0..10 {
+                let digest = push_image(&store, &name, "latest", &format!("{n} {round}")).await;
+                assert!(
+                    store
+                        .manifest_read(&name, &Reference::Digest(digest))
+                        .await
+                        .is_ok()
+                );
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    while writers.iter().any(|writer| !writer.is_finished()) {
+        let manifest = store
+            .manifest_read(&name, &"latest".parse().unwrap())
+            .await
+            .unwrap();
+        let document: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+        let layer: Digest = serde_json::from_value(document["layers"][0]["digest"].clone()).unwrap();
+        assert_eq!(digest_of(&read_blob(&store, &name, &layer).await), layer);
+    }
+    join_all(writers).await.into_iter().for_each(Result::unwrap);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn signers_at_once_all_end_up_among_the_referrers() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject = push_image(&store, &name, "v1", "x").await;
+    let signers = (0..12).map(|n| {
+        let (store, name, config, subject) = (store.clone(), name.clone(), config.clone(), subject.clone());
+        tokio::spawn(async move {
+            let mut document = image(&config, &[]);
+            document["subject"] = descriptor(&subject, MediaType::OCI_MANIFEST);
+            document["annotations"] = json!({"signer": n.to_string()});
+            put(&store, &name, &format!("sig-{n}"), &document).await.unwrap()
+        })
+    });
+    let mut signatures: Vec<_> = join_all(signers).await.into_iter().map(Result::unwrap).collect();
+    signatures.sort_unstable();
+    let listed = store
+        .referrers(&name, &subject, &[], None, 4 << 20)
+        .await
+        .unwrap();
+    assert_eq!(
+        listed
+            .descriptors
+            .into_iter()
+            .map(|it| it.digest)
+            .collect::<Vec<_>>(),
+        signatures
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn manifest_is_stored_with_its_layer_or_the_layer_is_deleted_but_never_both() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    for round in 0..30 {
+        let layer = push_blob(&store, &name, format!("layer {round}").as_bytes()).await;
+        let document = image(&config, &[&layer]);
+        let reference = format!("t{round}");
+        let (pushed, deleted) = tokio::join!(
+            put(&store, &name, &reference, &document),
+            store.blob_delete(&name, &layer)
+        );
+        let is_there = store.blob_open(&name, &layer).await.is_ok();
+        match (pushed, deleted) {
+            (Ok(_), Err(BlobError::Referenced { .. })) => assert!(is_there),
+            (Err(ManifestError::ContentMissing { .. }), Ok(())) => assert!(!is_there),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tag_pushed_while_its_manifest_is_deleted_is_there_with_it_or_gone_with_it() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let document = image(&config, &[]);
+    let digest = put(&store, &name, "v1", &document).await.unwrap();
+    for round in 0..30 {
+        let (pushed, deleted) = tokio::join!(
+            put(&store, &name, "v2", &document),
+            store.manifest_delete(&name, &digest)
+        );
+        deleted.unwrap();
+        pushed.unwrap();
+        let by_tag = store.manifest_read(&name, &"v2".parse().unwrap()).await;
+        let by_digest = store
+            .manifest_read(&name, &Reference::Digest(digest.clone()))
+            .await;
+        assert_eq!(by_tag.is_ok(), by_digest.is_ok(), "round {round}");
+        assert!(!matches!(by_tag, Err(ManifestError::Fault(_))), "{by_tag:?}");
+        put(&store, &name, "v1", &document).await.unwrap();
+    }
+}

@@ -1,0 +1,194 @@
+//! Lists of referrers: files, fallback tags, filters, pages.
+
+use super::*;
+
+fn referring(subject: &Digest, config: &Digest, artifact_type: &str) -> Value {
+    let mut document = image(config, &[]);
+    document["subject"] = descriptor(subject, MediaType::OCI_MANIFEST);
+    document["artifactType"] = json!(artifact_type);
+    document["annotations"] = json!({"of": artifact_type});
+    document
+}
+
+async fn listed(store: &Store, name: &RepositoryName, subject: &Digest, types: &[&str]) -> Vec<Digest> {
+    let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+    let page = store
+        .referrers(name, subject, &types, None, 4 << 20)
+        .await
+        .unwrap();
+    assert!(!page.has_more);
+    page.descriptors
+        .into_iter()
+        .map(|descriptor| descriptor.digest)
+        .collect()
+}
+
+fn sorted(mut digests: Vec<Digest>) -> Vec<Digest> {
+    digests.sort_unstable();
+    digests
+}
+
+#[tokio::test]
+async fn referrers_are_listed_before_and_after_their_subject_is_pushed_and_after_it_is_deleted() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject_document = index(&[]);
+    let subject = digest_of(subject_document.to_string().as_bytes());
+    assert!(listed(&store, &name, &subject, &[]).await.is_empty());
+    let document = referring(&subject, &config, "sig");
+    let bytes = Bytes::from(document.to_string());
+    let outcome = store
+        .manifest_put(&name, &"sig".parse().unwrap(), &[], None, bytes.clone())
+        .await
+        .unwrap();
+    assert_eq!(outcome.subject, Some(subject.clone()));
+    let referrer = outcome.digest;
+    assert_eq!(listed(&store, &name, &subject, &[]).await, std::slice::from_ref(&referrer));
+    put(&store, &name, "v1", &subject_document).await.unwrap();
+    store.manifest_delete(&name, &subject).await.unwrap();
+    let page = store
+        .referrers(&name, &subject, &[], None, 4 << 20)
+        .await
+        .unwrap();
+    let [descriptor] = page.descriptors.as_slice() else {
+        panic!("{page:?}")
+    };
+    assert_eq!(
+        (&descriptor.digest, descriptor.size),
+        (&referrer, bytes.len() as u64)
+    );
+    assert_eq!(
+        (
+            descriptor.artifact_type.as_deref(),
+            descriptor.annotations["of"].as_str()
+        ),
+        (Some("sig"), "sig")
+    );
+}
+
+#[tokio::test]
+async fn deleted_referrer_leaves_the_list_at_once() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject = push_image(&store, &name, "v1", "x").await;
+    let kept = put(&store, &name, "one", &referring(&subject, &config, "sbom"))
+        .await
+        .unwrap();
+    let deleted = put(&store, &name, "two", &referring(&subject, &config, "sig"))
+        .await
+        .unwrap();
+    store.manifest_delete(&name, &deleted).await.unwrap();
+    assert_eq!(listed(&store, &name, &subject, &[]).await, [kept]);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_by_artifact_type_and_kept_apart_by_repository() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject = digest_of(b"subject");
+    let mut all = Vec::new();
+    for artifact_type in ["sig", "sbom", "vex"] {
+        all.push(
+            put(
+                &store,
+                &name,
+                artifact_type,
+                &referring(&subject, &config, artifact_type),
+            )
+            .await
+            .unwrap(),
+        );
+    }
+    assert_eq!(listed(&store, &name, &subject, &["sbom"]).await, [all[1].clone()]);
+    assert_eq!(
+        listed(&store, &name, &subject, &["sbom", "vex"]).await,
+        sorted(all[1..].to_vec())
+    );
+    assert!(listed(&store, &name, &subject, &["other"]).await.is_empty());
+    assert!(listed(&store, &repository("b"), &subject, &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn entries_of_a_fallback_tag_are_listed_once_and_only_if_they_name_the_subject() {
+    let volume = Volume::new();
+    let name = repository("a");
+    let store = volume.open().await;
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject = digest_of(b"subject");
+    let known = put(&store, &name, "one", &referring(&subject, &config, "one"))
+        .await
+        .unwrap();
+    let adopted = put(&store, &name, "two", &referring(&subject, &config, "two"))
+        .await
+        .unwrap();
+    let unrelated = push_image(&store, &name, "three", "x").await;
+    std::fs::remove_file(volume.keys().referrer(&name, &subject, &adopted)).unwrap(); // as registry:2 leaves it
+    assert_eq!(listed(&store, &name, &subject, &[]).await, std::slice::from_ref(&known));
+    let entries = index(&[&known, &adopted, &unrelated, &digest_of(b"missing")]);
+    put(
+        &store,
+        &name,
+        Tag::referrers_fallback(&subject).as_str(),
+        &entries,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        listed(&store, &name, &subject, &[]).await,
+        sorted(vec![known, adopted])
+    );
+}
+
+#[tokio::test]
+async fn anything_else_under_a_fallback_tag_is_no_fault() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let subject = digest_of(b"subject");
+    push_image(&store, &name, Tag::referrers_fallback(&subject).as_str(), "x").await;
+    assert!(listed(&store, &name, &subject, &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages_that_hold_at_least_one_entry() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let subject = digest_of(b"subject");
+    let mut all = Vec::new();
+    for number in 0..5 {
+        let artifact_type = format!("type-{number}");
+        all.push(
+            put(
+                &store,
+                &name,
+                &artifact_type,
+                &referring(&subject, &config, &artifact_type),
+            )
+            .await
+            .unwrap(),
+        );
+    }
+    for (limit_bytes, pages) in [(1, 5), (600, 3), (1 << 20, 1)] {
+        let (mut paged, mut count) = (Vec::new(), 0);
+        loop {
+            let page = store
+                .referrers(&name, &subject, &[], paged.last(), limit_bytes)
+                .await
+                .unwrap();
+            paged.extend(page.descriptors.into_iter().map(|descriptor| descriptor.digest));
+            count += 1;
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!((&paged, count), (&sorted(all.clone()), pages), "{limit_bytes}");
+    }
+}
