@@ -222,7 +222,7 @@ pub(super) fn is_hostname() -> Rule {
 /// On one quantity of resources, which may be written as a number.
 pub(super) fn is_resource_quantity() -> Rule {
     invalid(
-        "isQuantity(string(self))",
+        "isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0",
         "must be a quantity, for example cpu: 50m or memory: 64Mi (Mi instead of MB)",
     )
 }

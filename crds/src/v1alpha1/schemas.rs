@@ -124,22 +124,55 @@ fn validations(rules: &[Rule]) -> Value {
     json!(rules)
 }
 
-/// The schema of a type, inlined, without descriptions.
+/// The schema of a type, inlined, without descriptions and with limits on what Kubernetes leaves unlimited.
 fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = Value::from(generator.subschema_for::<T>());
-    without_descriptions(&mut schema);
+    strip_and_limit(&mut schema);
     Schema::try_from(schema).unwrap_or_default()
 }
 
-fn without_descriptions(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            if map.get("description").is_some_and(Value::is_string) {
-                map.remove("description");
-            }
-            map.values_mut().for_each(without_descriptions);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_descriptions),
-        _ => {}
+fn strip_and_limit(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    fields.remove("description");
+    let limit = match fields.get("type").and_then(type_of) {
+        Some("array") => Some(("maxItems", 64)),
+        Some("string") if !fields.contains_key("enum") => Some(("maxLength", 1024)),
+        Some("object") if fields.contains_key("additionalProperties") => Some(("maxProperties", 64)),
+        _ => None,
+    };
+    if let Some((keyword, most)) = limit {
+        fields.entry(keyword).or_insert(json!(most));
     }
+    for keyword in ["properties", "$defs"] {
+        fields
+            .get_mut(keyword)
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flat_map(|inner| inner.values_mut())
+            .for_each(strip_and_limit);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        fields.get_mut(keyword).into_iter().for_each(strip_and_limit);
+    }
+    for keyword in ["oneOf", "anyOf"] {
+        fields
+            .get_mut(keyword)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+            .for_each(strip_and_limit);
+    }
+}
+
+/// An optional field's type is a list: itself and null.
+fn type_of(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| {
+        value
+            .as_array()?
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|t| *t != "null")
+    })
 }
