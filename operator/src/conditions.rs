@@ -1,15 +1,13 @@
 //! Conditions as kstatus, Flux and Argo CD read them. In: the previous conditions and what holds now. Out: the merged
 //! list. Pure: the clock is an argument, and a transition time moves only when a status flips.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use portolan_crds::conditions::{READY, RECONCILING, STALLED, SUSPENDED};
 
-pub const READY: &str = "Ready";
-pub const RECONCILING: &str = "Reconciling";
-pub const STALLED: &str = "Stalled";
-pub const SUSPENDED: &str = "Suspended";
 
 /// Types that exist only while they are true.
 const ABNORMAL: [&str; 2] = [RECONCILING, STALLED];
@@ -40,13 +38,23 @@ impl Truth {
 pub struct Finding {
     pub kind: &'static str,
     pub truth: Truth,
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     pub message: String,
 }
 
 impl Finding {
-    pub fn new(kind: &'static str, truth: Truth, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, truth, reason, message: message.into() }
+    pub fn new(
+        kind: &'static str,
+        truth: Truth,
+        reason: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            truth,
+            reason: reason.into(),
+            message: message.into(),
+        }
     }
 
     pub fn is_true(&self) -> bool {
@@ -62,11 +70,15 @@ pub fn merge(
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let before: BTreeMap<&str, &Condition> =
-        previous.iter().map(|condition| (condition.type_.as_str(), condition)).collect();
+    let before: BTreeMap<&str, &Condition> = previous
+        .iter()
+        .map(|condition| (condition.type_.as_str(), condition))
+        .collect();
     let mut merged: Vec<Condition> = findings
         .into_iter()
-        .filter(|finding| finding.is_true() || !(ABNORMAL.contains(&finding.kind) || finding.kind == SUSPENDED))
+        .filter(|finding| {
+            finding.is_true() || !(ABNORMAL.contains(&finding.kind) || finding.kind == SUSPENDED)
+        })
         .map(|finding| {
             let status = finding.truth.as_str();
             let unchanged_since = before
@@ -76,7 +88,7 @@ pub fn merge(
             Condition {
                 type_: finding.kind.to_owned(),
                 status: status.to_owned(),
-                reason: finding.reason.to_owned(),
+                reason: finding.reason.into_owned(),
                 message: shortened(finding.message),
                 observed_generation: Some(generation),
                 last_transition_time: unchanged_since.unwrap_or_else(|| Time(whole_seconds(now))),
@@ -84,7 +96,10 @@ pub fn merge(
         })
         .collect();
     merged.sort_by_key(|condition| {
-        READING_ORDER.iter().position(|kind| *kind == condition.type_).unwrap_or(READING_ORDER.len())
+        READING_ORDER
+            .iter()
+            .position(|kind| *kind == condition.type_)
+            .unwrap_or(READING_ORDER.len())
     });
     merged
 }
@@ -112,11 +127,23 @@ pub fn violations(conditions: &[Condition], observed_generation: i64, generation
 
     rule(ready.is_none(), "Ready is missing");
     rule(reconciling && stalled, "Reconciling and Stalled are both true");
-    rule(ready_is("True") && (reconciling || stalled), "Ready is true beside an abnormal condition");
+    rule(
+        ready_is("True") && (reconciling || stalled),
+        "Ready is true beside an abnormal condition",
+    );
     rule(stalled && !ready_is("False"), "Stalled without Ready=False");
-    rule(ready_is("Unknown") && !reconciling, "Ready=Unknown without Reconciling");
-    rule(observed_generation < generation && ready_is("True"), "Ready is true for an older generation");
-    rule(observed_generation > generation, "observedGeneration lies ahead of the generation");
+    rule(
+        ready_is("Unknown") && !reconciling,
+        "Ready=Unknown without Reconciling",
+    );
+    rule(
+        observed_generation < generation && ready_is("True"),
+        "Ready is true for an older generation",
+    );
+    rule(
+        observed_generation > generation,
+        "observedGeneration lies ahead of the generation",
+    );
     for condition in conditions {
         let kind = condition.type_.as_str();
         rule(
@@ -131,11 +158,20 @@ pub fn violations(conditions: &[Condition], observed_generation: i64, generation
     }
     let abnormal = find(conditions, STALLED).or_else(|| find(conditions, RECONCILING));
     if let (Some(ready), Some(abnormal)) = (ready, abnormal) {
-        rule(ready.message != abnormal.message, "Ready does not repeat the abnormal condition's message");
+        rule(
+            ready.message != abnormal.message,
+            "Ready does not repeat the abnormal condition's message",
+        );
     }
-    let mut kinds: Vec<&str> = conditions.iter().map(|condition| condition.type_.as_str()).collect();
+    let mut kinds: Vec<&str> = conditions
+        .iter()
+        .map(|condition| condition.type_.as_str())
+        .collect();
     kinds.sort_unstable();
-    rule(kinds.windows(2).any(|pair| pair[0] == pair[1]), "a type appears twice");
+    rule(
+        kinds.windows(2).any(|pair| pair[0] == pair[1]),
+        "a type appears twice",
+    );
     found
 }
 

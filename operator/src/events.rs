@@ -41,6 +41,10 @@ pub enum Reason {
     DependencyMissing,
     /// The claim cannot grow as asked.
     VolumeResizeRejected,
+    /// A Secret that only the operator holds was gone or damaged, and was made anew.
+    SecretLost,
+    /// A person must act.
+    Stalled,
     /// A step failed.
     ReconcileError,
 }
@@ -63,6 +67,8 @@ impl Reason {
             Self::ForeignObjectConflict => "ForeignObjectConflict",
             Self::DependencyMissing => "DependencyMissing",
             Self::VolumeResizeRejected => "VolumeResizeRejected",
+            Self::SecretLost => "SecretLost",
+            Self::Stalled => "Stalled",
             Self::ReconcileError => "ReconcileError",
         }
     }
@@ -73,6 +79,8 @@ impl Reason {
             | Self::ForeignObjectConflict
             | Self::DependencyMissing
             | Self::VolumeResizeRejected
+            | Self::SecretLost
+            | Self::Stalled
             | Self::ReconcileError => EventType::Warning,
             _ => EventType::Normal,
         }
@@ -85,7 +93,12 @@ impl Reason {
             Self::CertificateIssued | Self::CertificateRenewed => "IssueCertificate",
             Self::VolumeExpanded | Self::VolumeResizeRejected => "ResizeVolume",
             Self::Suspended | Self::Resumed => "Suspend",
-            Self::Created | Self::Updated | Self::Ready | Self::ReconcileError => "Reconcile",
+            Self::Created
+            | Self::Updated
+            | Self::Ready
+            | Self::SecretLost
+            | Self::Stalled
+            | Self::ReconcileError => "Reconcile",
         }
     }
 }

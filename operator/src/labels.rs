@@ -9,7 +9,7 @@ use crate::names::Names;
 
 pub use portolan_crds::labels::{
     APP_COMPONENT, APP_MANAGED_BY, APP_MANAGED_BY_VALUE, APP_NAME, APP_NAME_VALUE, APP_PART_OF,
-    APP_PART_OF_VALUE, MOUNTED_SECRETS, REGISTRY, REGISTRY_UID, ROLE, ROLE_REGISTRY, TEMPLATE_REVISION,
+    APP_PART_OF_VALUE, FIELD_MANAGER_REGISTRY, FIELD_MANAGER_REGISTRY_STATUS, MOUNTED_SECRETS, REGISTRY, REGISTRY_UID, ROLE, ROLE_REGISTRY, TEMPLATE_REVISION,
 };
 
 /// On the StatefulSet: hash of what the user may choose about the template; a change moves it to the newest revision.

@@ -19,6 +19,7 @@ pub mod leader;
 pub mod metrics;
 pub mod names;
 pub mod probe;
+pub mod process;
 pub mod quantity;
 pub mod registry_controller;
 pub mod streams;

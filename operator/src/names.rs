@@ -12,7 +12,9 @@ pub const MAX_REGISTRY_NAME: usize = 40;
 pub enum NameError {
     #[error("metadata.name {name:?} has {length} characters: use at most {MAX_REGISTRY_NAME}")]
     TooLong { name: String, length: usize },
-    #[error("metadata.name {name:?} is no DNS label: use lower-case letters, digits and '-', and start with a letter")]
+    #[error(
+        "metadata.name {name:?} is no DNS label: use lower-case letters, digits and '-', and start with a letter"
+    )]
     NotALabel { name: String },
 }
 
@@ -27,12 +29,17 @@ pub struct Names {
 impl Names {
     pub fn new(namespace: &str, name: &str, cluster_domain: &str) -> Result<Self, NameError> {
         if name.len() > MAX_REGISTRY_NAME {
-            return Err(NameError::TooLong { name: name.to_owned(), length: name.len() });
+            return Err(NameError::TooLong {
+                name: name.to_owned(),
+                length: name.len(),
+            });
         }
         let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !starts_well || name.ends_with('-') || !name.bytes().all(plain) {
-            return Err(NameError::NotALabel { name: name.to_owned() });
+            return Err(NameError::NotALabel {
+                name: name.to_owned(),
+            });
         }
         Ok(Self {
             namespace: namespace.to_owned(),
@@ -183,9 +190,15 @@ mod tests {
     #[test]
     fn names_that_no_service_can_have_are_refused() {
         for name in ["", "1st", "-a", "a-", "A", "a.b", "a_b"] {
-            assert!(matches!(Names::new("ns", name, "x"), Err(NameError::NotALabel { .. })), "{name}");
+            assert!(
+                matches!(Names::new("ns", name, "x"), Err(NameError::NotALabel { .. })),
+                "{name}"
+            );
         }
-        assert!(matches!(Names::new("ns", &"a".repeat(41), "x"), Err(NameError::TooLong { length: 41, .. })));
+        assert!(matches!(
+            Names::new("ns", &"a".repeat(41), "x"),
+            Err(NameError::TooLong { length: 41, .. })
+        ));
     }
 
     #[test]

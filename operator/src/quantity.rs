@@ -2,7 +2,9 @@
 
 /// A quantity in thousandths, so that `1500m` and `1.5` are the same; `None` for text that is no quantity.
 pub fn parse(text: &str) -> Option<i128> {
-    let digits = text.trim_start_matches(['+', '-']).find(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let digits = text
+        .trim_start_matches(['+', '-'])
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'));
     let sign_length = text.len() - text.trim_start_matches(['+', '-']).len();
     let (number, suffix) = text.split_at(digits.map_or(text.len(), |at| at + sign_length));
     let factor = factor_in_thousandths(suffix)?;
@@ -52,7 +54,14 @@ fn factor_in_thousandths(suffix: &str) -> Option<i128> {
         "Ei" => binary(6),
         _ => {
             let exponent = suffix.strip_prefix(['e', 'E'])?;
-            decimal(exponent.strip_prefix('+').unwrap_or(exponent).parse().ok().filter(|power| *power <= 18)?)
+            decimal(
+                exponent
+                    .strip_prefix('+')
+                    .unwrap_or(exponent)
+                    .parse()
+                    .ok()
+                    .filter(|power| *power <= 18)?,
+            )
         }
     }
 }
@@ -65,7 +74,13 @@ mod tests {
 
     #[test]
     fn spellings_of_one_size_are_equal() {
-        for (left, right) in [("1Gi", "1024Mi"), ("1.5", "1500m"), ("2k", "2000"), ("1e3", "1k"), ("0.5Gi", "512Mi")] {
+        for (left, right) in [
+            ("1Gi", "1024Mi"),
+            ("1.5", "1500m"),
+            ("2k", "2000"),
+            ("1e3", "1k"),
+            ("0.5Gi", "512Mi"),
+        ] {
             assert!(are_equal(left, right), "{left} {right}");
         }
         assert!(!are_equal("1G", "1Gi"));

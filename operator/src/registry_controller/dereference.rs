@@ -1,12 +1,26 @@
 //! Reads what a Registry's pass needs: its children and pods from the watches' stores, live what no watch shows.
 //! In: Registry, Context. Out: `Dereferenced`. IO, reads only; a settled Registry costs no request.
+//!
+//! What a store does not have is asked of the API server: the object may be somebody else's and lack our label, or be
+//! so new that its watch has not shown it yet.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use portolan_crds::v1alpha1::Registry;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
 
 use super::observed::{Children, Reference};
+use super::validate;
+use crate::context::Context;
+use crate::labels::{REGISTRY, REGISTRY_UID, ROLE, ROLE_REGISTRY};
+use crate::names::Names;
 
 /// Everything that the later, pure steps may look at.
 #[derive(Clone, Debug, Default)]
@@ -20,4 +34,209 @@ pub struct Dereferenced {
     pub storage_class: Reference<StorageClass>,
     /// `tls.secretRef`.
     pub tls_secret: Reference<Secret>,
+}
+
+#[derive(Debug, Error)]
+pub enum DereferenceError {
+    #[error("cannot read {kind} {name:?}")]
+    Read {
+        kind: String,
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("a watch has ended")]
+    WatchEnded,
+}
+
+/// Reads all of it. A Registry whose name cannot carry children has none.
+pub async fn dereference(registry: &Registry, context: &Context) -> Result<Dereferenced, DereferenceError> {
+    context.stores.ready().await.map_err(|_| DereferenceError::WatchEnded)?;
+    let namespace = registry.namespace().unwrap_or_default();
+    let Ok(names) = Names::new(&namespace, &registry.name_any(), &context.settings.cluster_domain) else {
+        return Ok(Dereferenced::default());
+    };
+    let children = children(registry, &names, context).await?;
+    Ok(Dereferenced {
+        pods: pods(&names, &context.stores.pods),
+        claim_user: claim_user(registry, &children, context),
+        storage_class: storage_class(registry, &children, &context.client).await?,
+        tls_secret: tls_secret(registry, &namespace, context).await?,
+        children,
+    })
+}
+
+async fn children(registry: &Registry, names: &Names, context: &Context) -> Result<Children, DereferenceError> {
+    let (client, stores) = (&context.client, &context.stores);
+    let namespace = names.namespace();
+    let secret = |name: String| find(client, &stores.secrets, namespace, name);
+    let service = |name: String| find(client, &stores.services, namespace, name);
+    let (service, headless_service, service_account, stateful_set, ca_config_map) = tokio::try_join!(
+        service(names.service()),
+        service(names.headless_service()),
+        find(client, &stores.service_accounts, namespace, names.service_account()),
+        find(client, &stores.stateful_sets, namespace, names.stateful_set()),
+        find(client, &stores.config_maps, namespace, names.ca_config_map()),
+    )?;
+    let is_managed = registry.spec.tls.secret_ref.is_none();
+    let (ca_key, tls, token_keys, admin) = tokio::try_join!(
+        when(is_managed, client, &stores.secrets, namespace, names.ca_key_secret()),
+        when(is_managed, client, &stores.secrets, namespace, names.tls_secret()),
+        secret(names.token_keys_secret()),
+        secret(names.admin_secret()),
+    )?;
+    let (users, credentials, push, pull) = tokio::try_join!(
+        secret(names.users_secret()),
+        secret(names.credentials_secret()),
+        secret(names.push_secret()),
+        secret(names.pull_secret()),
+    )?;
+    let claim = match &registry.spec.storage.volume {
+        None => None,
+        Some(volume) => {
+            let name = volume.existing_claim_name.clone().unwrap_or_else(|| names.claim());
+            find(client, &stores.claims, namespace, name).await?
+        }
+    };
+    let configs = configs(names, &stores.secrets);
+    Ok(Children {
+        service,
+        headless_service,
+        service_account,
+        stateful_set,
+        ca_config_map,
+        ca_key,
+        tls,
+        token_keys,
+        admin,
+        users,
+        credentials,
+        push,
+        pull,
+        configs,
+        claim,
+    })
+}
+
+async fn find<K>(
+    client: &Client,
+    store: &Store<K>,
+    namespace: &str,
+    name: String,
+) -> Result<Option<Arc<K>>, DereferenceError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    if let Some(seen) = store.get(&ObjectRef::new(&name).within(namespace)) {
+        return Ok(Some(seen));
+    }
+    let found = Api::<K>::namespaced(client.clone(), namespace).get_opt(&name).await;
+    found.map(|object| object.map(Arc::new)).map_err(|source| read_error::<K>(name, source))
+}
+
+/// Where the user brings the certificate, ours are looked up only in the store: nothing needs them.
+async fn when(
+    needed: bool,
+    client: &Client,
+    store: &Store<Secret>,
+    namespace: &str,
+    name: String,
+) -> Result<Option<Arc<Secret>>, DereferenceError> {
+    if needed {
+        return find(client, store, namespace, name).await;
+    }
+    Ok(store.get(&ObjectRef::new(&name).within(namespace)))
+}
+
+fn configs(names: &Names, store: &Store<Secret>) -> Vec<Arc<Secret>> {
+    let prefix = names.config_secret_prefix();
+    let is_config = |secret: &Secret| {
+        secret.metadata.namespace.as_deref() == Some(names.namespace())
+            && secret.labels().get(REGISTRY).map(String::as_str) == Some(names.registry())
+            && secret.name_any().starts_with(&prefix)
+    };
+    let mut found: Vec<_> = store.state().into_iter().filter(|secret| is_config(secret)).collect();
+    found.sort_by_key(|secret| secret.name_any());
+    found
+}
+
+fn pods(names: &Names, store: &Store<Pod>) -> Vec<Arc<Pod>> {
+    let is_ours = |pod: &Pod| {
+        let label = |key| pod.labels().get(key).map(String::as_str);
+        pod.metadata.namespace.as_deref() == Some(names.namespace())
+            && label(REGISTRY) == Some(names.registry())
+            && label(ROLE) == Some(ROLE_REGISTRY)
+    };
+    let mut found: Vec<_> = store.state().into_iter().filter(|pod| is_ours(pod)).collect();
+    found.sort_by_key(|pod| pod.name_any());
+    found
+}
+
+fn claim_user(registry: &Registry, children: &Children, context: &Context) -> Option<String> {
+    let claim = children.claim.as_deref()?;
+    let uid = claim.labels().get(REGISTRY_UID)?;
+    if Some(uid) == registry.metadata.uid.as_ref() {
+        return None;
+    }
+    let is_user = |other: &&Arc<_>| {
+        let other: &kube::core::DeserializeGuard<Registry> = other;
+        other.meta().uid.as_ref() == Some(uid)
+    };
+    context.stores.registries.state().iter().find(is_user).map(|other| other.name_any())
+}
+
+async fn storage_class(
+    registry: &Registry,
+    children: &Children,
+    client: &Client,
+) -> Result<Reference<StorageClass>, DereferenceError> {
+    let Some(volume) = &registry.spec.storage.volume else { return Ok(Reference::NotAsked) };
+    let name = match children.claim.as_deref() {
+        None if volume.existing_claim_name.is_none() => volume.storage_class_name.clone(),
+        Some(claim) if validate::wants_growth(volume, claim) => {
+            let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone());
+            match class.filter(|class| !class.is_empty()) {
+                Some(class) => Some(class),
+                None => return Ok(Reference::Absent),
+            }
+        }
+        _ => None,
+    };
+    let Some(name) = name else { return Ok(Reference::NotAsked) };
+    reference(Api::all(client.clone()), name).await
+}
+
+async fn tls_secret(
+    registry: &Registry,
+    namespace: &str,
+    context: &Context,
+) -> Result<Reference<Secret>, DereferenceError> {
+    let Some(secret_ref) = &registry.spec.tls.secret_ref else { return Ok(Reference::NotAsked) };
+    let name = secret_ref.name.clone();
+    let secrets = &context.referenced_secrets;
+    if let Some(current) = secrets.current(namespace, &name) {
+        return Ok(Reference::Found((*current).clone()));
+    }
+    let found = reference(Api::<Secret>::namespaced(context.client.clone(), namespace), name.clone()).await?;
+    match &found {
+        Reference::Found(secret) => secrets.remember(namespace, &name, Arc::new(secret.clone())),
+        _ => secrets.forget(namespace, &name),
+    }
+    Ok(found)
+}
+
+async fn reference<K>(api: Api<K>, name: String) -> Result<Reference<K>, DereferenceError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    match api.get_opt(&name).await {
+        Ok(Some(object)) => Ok(Reference::Found(object)),
+        Ok(None) => Ok(Reference::Absent),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(Reference::Forbidden),
+        Err(source) => Err(read_error::<K>(name, source)),
+    }
+}
+
+fn read_error<K: Resource<DynamicType = ()>>(name: String, source: kube::Error) -> DereferenceError {
+    DereferenceError::Read { kind: K::kind(&()).into_owned(), name, source: Box::new(source) }
 }

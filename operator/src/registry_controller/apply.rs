@@ -1,0 +1,178 @@
+//! Makes the cluster as the prepared objects say, in the order in which they depend on each other. In: `Prepared`
+//! objects, observed children. Out: the same objects as `Applied`, and what changed. IO.
+
+mod claim;
+mod destroy;
+mod nudge;
+
+use std::marker::PhantomData;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::{Api, ResourceExt as _};
+use thiserror::Error;
+
+use super::build::{Applied, Prepared, Resources, Services};
+use super::observed::Children;
+use super::validate::ValidatedRegistry;
+use crate::apply::{self, Child, Outcome, foreign};
+use crate::context::Context;
+
+pub use destroy::{Destruction, destroy_one};
+pub use nudge::nudge_pods;
+
+/// Why the cluster could not be made so.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Write(#[from] apply::ApplyError),
+    /// Somebody else's object; the text is for the person who reads the condition.
+    #[error("{0}")]
+    Foreign(String),
+    /// The watches have not shown something yet; the next pass sees it.
+    #[error("{kind} {name} changed meanwhile")]
+    Stale { kind: String, name: String },
+    #[error("cannot {verb} claim {name:?}")]
+    Claim {
+        verb: &'static str,
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("cannot annotate pod {name:?}")]
+    Nudge {
+        name: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// What was written, as `Kind name`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub created: Vec<String>,
+    pub updated: Vec<String>,
+    /// The claim asks for another size now.
+    pub resized_to: Option<String>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One pass's writes.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    context: &'a Context,
+    registry: &'a ValidatedRegistry,
+    children: &'a Children,
+    pub changes: Changes,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(context: &'a Context, registry: &'a ValidatedRegistry, children: &'a Children) -> Self {
+        Self { context, registry, children, changes: Changes::default() }
+    }
+
+    /// The Services come first: the certificate names their addresses.
+    pub async fn apply_services(
+        &mut self,
+        prepared: Services<Prepared>,
+    ) -> Result<Services<Applied>, ApplyError> {
+        let Services { service, headless_service, state: _ } = prepared;
+        let children = self.children;
+        Ok(Services {
+            service: self.one(service, children.service.as_deref()).await?,
+            headless_service: self.one(headless_service, children.headless_service.as_deref()).await?,
+            state: PhantomData,
+        })
+    }
+
+    /// The rest. A field that is added to `Resources` does not compile until it is applied here.
+    pub async fn apply(&mut self, prepared: Resources<Prepared>) -> Result<(Resources<Applied>, Option<PersistentVolumeClaim>), ApplyError> {
+        let Resources {
+            claim,
+            service_account,
+            ca_key,
+            tls,
+            credentials,
+            token_keys,
+            admin,
+            ca_config_map,
+            users,
+            push,
+            pull,
+            config,
+            stateful_set,
+            state: _,
+        } = prepared;
+        let children = self.children;
+        let applied_claim = match &claim {
+            Some(claim) => Some(self.claim(claim).await?),
+            None => None,
+        };
+        let applied = Resources {
+            claim,
+            service_account: self.one(service_account, children.service_account.as_deref()).await?,
+            ca_key: self.maybe(ca_key, children.ca_key.as_deref()).await?,
+            // Clients learn a new authority before a certificate of it is served.
+            ca_config_map: self.one(ca_config_map, children.ca_config_map.as_deref()).await?,
+            tls: self.maybe(tls, children.tls.as_deref()).await?,
+            // The only source of the passwords before anything that is rendered from it.
+            credentials: self.one(credentials, children.credentials.as_deref()).await?,
+            token_keys: self.one(token_keys, children.token_keys.as_deref()).await?,
+            admin: self.one(admin, children.admin.as_deref()).await?,
+            users: self.one(users, children.users.as_deref()).await?,
+            push: self.one(push, children.push.as_deref()).await?,
+            pull: self.one(pull, children.pull.as_deref()).await?,
+            config: self.config(config).await?,
+            stateful_set: self.one(stateful_set, children.stateful_set.as_deref()).await?,
+            state: PhantomData,
+        };
+        Ok((applied, applied_claim))
+    }
+
+    async fn config(&mut self, config: Secret) -> Result<Secret, ApplyError> {
+        let name = config.name_any();
+        let observed = self.children.configs.iter().find(|existing| existing.name_any() == name);
+        self.one(config, observed.map(|existing| &**existing)).await
+    }
+
+    async fn maybe(&mut self, prepared: Option<Secret>, observed: Option<&Secret>) -> Result<Option<Secret>, ApplyError> {
+        match prepared {
+            Some(prepared) => self.one(prepared, observed).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn one<K: Child>(&mut self, prepared: K, observed: Option<&K>) -> Result<K, ApplyError> {
+        let uid = &self.registry.uid;
+        let named = || format!("{} {}", K::kind(&()), prepared.name_any());
+        match self.context.applier.apply(&prepared, observed, uid).await? {
+            Outcome::Created(object) => {
+                self.changes.created.push(named());
+                Ok(object)
+            }
+            Outcome::Updated(object) => {
+                self.changes.updated.push(named());
+                Ok(object)
+            }
+            Outcome::Unchanged(object) => Ok(object),
+            Outcome::Foreign(found) => Err(ApplyError::Foreign(super::validate::conflict(&found.kind, &found.name))),
+            Outcome::Stale => Err(self.why_stale(&prepared).await),
+        }
+    }
+
+    /// An object that exists although no watch shows it may be somebody else's and lack our label.
+    async fn why_stale<K: Child>(&self, prepared: &K) -> ApplyError {
+        let (kind, name) = (K::kind(&()).into_owned(), prepared.name_any());
+        let api = Api::<K>::namespaced(self.context.client.clone(), self.registry.names.namespace());
+        match api.get_opt(&name).await {
+            Ok(Some(found)) if foreign(&found, &self.registry.uid).is_some() => {
+                ApplyError::Foreign(super::validate::conflict(&kind, &name))
+            }
+            _ => ApplyError::Stale { kind, name },
+        }
+    }
+}

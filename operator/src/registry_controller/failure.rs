@@ -1,0 +1,124 @@
+//! Errors of steps in words for a person. In: an error. Out: `Failure`, with the condition that it leads to. Pure.
+
+use std::error::Error as StdError;
+
+use kube::core::Status;
+use portolan_crds::conditions::reasons::{FOREIGN_OBJECT_CONFLICT, PERMISSION_DENIED, REFUSED_BY_KUBERNETES};
+
+use super::apply::ApplyError;
+use super::dereference::DereferenceError;
+use super::material::MaterialError;
+use super::status::Failure;
+
+impl From<&DereferenceError> for Failure {
+    fn from(error: &DereferenceError) -> Self {
+        of_request("dereference", error)
+    }
+}
+
+impl From<&MaterialError> for Failure {
+    fn from(error: &MaterialError) -> Self {
+        Self { step: "material", message: explain(error), stalled_reason: None, is_stale: false }
+    }
+}
+
+impl From<&ApplyError> for Failure {
+    fn from(error: &ApplyError) -> Self {
+        match error {
+            ApplyError::Foreign(message) => Self {
+                step: "apply",
+                message: message.clone(),
+                stalled_reason: Some(FOREIGN_OBJECT_CONFLICT),
+                is_stale: false,
+            },
+            ApplyError::Stale { .. } => {
+                Self { step: "apply", message: explain(error), stalled_reason: None, is_stale: true }
+            }
+            ApplyError::Write(_) | ApplyError::Claim { .. } | ApplyError::Nudge { .. } => of_request("apply", error),
+        }
+    }
+}
+
+/// What a request ended in: some answers of the API server stay the same until a person acts.
+fn of_request(step: &'static str, error: &(dyn StdError + 'static)) -> Failure {
+    let stalled_reason = match status_of(error) {
+        Some(status) if is_missing_permission(status) => Some(PERMISSION_DENIED),
+        Some(status) if status.is_invalid() => Some(REFUSED_BY_KUBERNETES),
+        _ => None,
+    };
+    Failure { step, message: explain(error), stalled_reason, is_stale: false }
+}
+
+/// A quota and a namespace that is going away are answered with the same code, and heal by themselves.
+fn is_missing_permission(status: &Status) -> bool {
+    status.is_forbidden() && status.message.contains(" cannot ") && status.message.contains("resource")
+}
+
+fn status_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Status> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
+            return Some(status);
+        }
+        // A boxed source is found as what it boxes.
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return Some(status);
+        }
+        current = error.source();
+    }
+    None
+}
+
+/// The whole chain in one line, each part once.
+pub(super) fn explain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    let mut current = Some(error);
+    while let Some(error) = current {
+        let part = match error.downcast_ref::<kube::Error>() {
+            // Its own words repeat the answer twice, once as Rust prints it.
+            Some(kube::Error::Api(status)) => status.message.clone(),
+            _ => error.to_string(),
+        };
+        if !text.ends_with(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+        if matches!(error.downcast_ref::<kube::Error>(), Some(kube::Error::Api(_))) {
+            break;
+        }
+        current = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, reason: &str, message: &str) -> Failure {
+        let status = Status::failure(message, reason).with_code(code).boxed();
+        let error = DereferenceError::Read {
+            kind: "Secret".to_owned(),
+            name: "depot-tls".to_owned(),
+            source: Box::new(kube::Error::Api(status)),
+        };
+        Failure::from(&error)
+    }
+
+    #[test]
+    fn missing_permission_needs_a_person_and_a_quota_does_not() {
+        let message = "secrets \"depot-tls\" is forbidden: User \"portolan\" cannot get resource \"secrets\" in API group \"\"";
+        let failure = refused(403, "Forbidden", message);
+        assert_eq!(failure.stalled_reason, Some(PERMISSION_DENIED));
+        assert_eq!(failure.message, format!("cannot read Secret \"depot-tls\": {message}"));
+        assert_eq!(refused(403, "Forbidden", "exceeded quota: small").stalled_reason, None);
+    }
+
+    #[test]
+    fn object_that_kubernetes_finds_invalid_needs_a_person() {
+        assert_eq!(refused(422, "Invalid", "spec is immutable").stalled_reason, Some(REFUSED_BY_KUBERNETES));
+        assert_eq!(refused(500, "InternalError", "etcd").stalled_reason, None);
+    }
+}

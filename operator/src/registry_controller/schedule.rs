@@ -1,0 +1,53 @@
+//! When a Registry is visited next without any event. In: outcome of the pass, clock. Out: a delay. Pure.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::status::Outcome;
+
+/// What a person fixes may be nothing that is watched, such as somebody else's object.
+const PROBLEM: Duration = Duration::from_secs(10);
+/// For the watches to catch up.
+const STALE: Duration = Duration::from_millis(300);
+/// How often pods are asked again although nothing changed.
+const SETTLED: Duration = Duration::from_secs(300);
+
+/// What else asks for a visit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits {
+    /// A pod gave no right answer yet.
+    pub(super) ask_again_after: Option<Duration>,
+    /// A pod that does not start counts as failed then.
+    pub(super) obstacle_at: Option<Timestamp>,
+    /// Something was deleted; there may be more.
+    pub(super) has_destroyed: bool,
+}
+
+/// `None` where the failure's own back-off decides.
+pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Option<Duration> {
+    let until = |instant: Timestamp| {
+        let length = instant.duration_since(now).max(SignedDuration::from_secs(1));
+        Duration::try_from(length).unwrap_or(SETTLED)
+    };
+    match outcome {
+        Outcome::Problems(_) => Some(PROBLEM),
+        Outcome::Failed(failure) if failure.is_stale => Some(STALE),
+        Outcome::Failed(_) => None,
+        Outcome::Applied(progress) | Outcome::Suspended(progress) => {
+            // A certificate that ends is a problem to report, a managed one is renewed before.
+            let certificate = progress.renewal_at.unwrap_or(progress.not_after);
+            let mut next = SETTLED.min(until(certificate));
+            if let Some(again) = waits.ask_again_after {
+                next = next.min(again);
+            }
+            if let Some(obstacle) = waits.obstacle_at {
+                next = next.min(until(obstacle));
+            }
+            if waits.has_destroyed {
+                next = next.min(STALE);
+            }
+            Some(next)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What people and programs read about a Registry. In: what a pass saw and did, the previous status, clock. Out:
+//! `RegistryStatus`. Pure: the same observations always give the same status, so a settled one is never written.
+
+mod pods;
+mod serving;
+mod storage;
+mod summary;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_crds::v1alpha1::{
+    CredentialsStatus, EndpointsStatus, Registry, RegistryStatus, TlsStatus, VersionStatus,
+};
+
+use super::build::{Applied, Resources};
+use super::dereference::Dereferenced;
+use super::material::Material;
+use super::observed::annotation;
+use super::probing::{Answer, Expectation};
+use super::validate::{Problem, Tls, ValidatedRegistry};
+use crate::conditions::{self, Finding};
+use crate::labels::{TEMPLATE_INPUTS, TEMPLATE_REVISION};
+
+pub use pods::{Obstacle, PATIENCE, obstacle};
+
+/// How far the pass came.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The spec, or what it refers to, cannot be followed now.
+    Problems(Vec<Problem>),
+    /// A step failed.
+    Failed(Failure),
+    /// The objects are as the spec says.
+    Applied(Box<Progress>),
+    /// Nothing was written because the spec asks for it.
+    Suspended(Box<Progress>),
+}
+
+/// A step that failed, in words for the condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The step's name.
+    pub step: &'static str,
+    pub message: String,
+    /// Set where a person must act; otherwise the step is tried again.
+    pub stalled_reason: Option<&'static str>,
+    /// Whether the pass only has to run again, because the watches lag behind.
+    pub is_stale: bool,
+}
+
+/// What is there after the pass.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub registry: ValidatedRegistry,
+    pub expected: Expectation,
+    pub not_after: Timestamp,
+    pub renewal_at: Option<Timestamp>,
+    pub knows_ca: bool,
+    pub active_slot: i32,
+    pub stateful_set: Option<StatefulSet>,
+    pub claim: Option<PersistentVolumeClaim>,
+    pub answers: Vec<Answer>,
+}
+
+impl Progress {
+    /// After apply: only objects that the API server returned count.
+    pub fn applied(
+        registry: ValidatedRegistry,
+        material: &Material,
+        resources: &Resources<Applied>,
+        claim: Option<PersistentVolumeClaim>,
+        answers: Vec<Answer>,
+    ) -> Self {
+        let stateful_set = Some(resources.stateful_set.clone());
+        Self { stateful_set, claim, ..Self::of(registry, material, answers) }
+    }
+
+    /// Without apply: what the watches show.
+    pub fn suspended(
+        registry: ValidatedRegistry,
+        material: &Material,
+        dereferenced: &Dereferenced,
+        answers: Vec<Answer>,
+    ) -> Self {
+        let stateful_set = dereferenced.children.stateful_set.as_deref().cloned();
+        let claim = dereferenced.children.claim.as_deref().cloned();
+        Self { stateful_set, claim, ..Self::of(registry, material, answers) }
+    }
+
+    fn of(registry: ValidatedRegistry, material: &Material, answers: Vec<Answer>) -> Self {
+        Self {
+            expected: Expectation::new(material),
+            not_after: material.serving.not_after,
+            renewal_at: material.renewal_at,
+            knows_ca: material.ca_bundle.is_some(),
+            active_slot: material.credentials.active_slot().number(),
+            registry,
+            stateful_set: None,
+            claim: None,
+            answers,
+        }
+    }
+
+    /// Whether the pods are asked for as the spec says; only suspension can make this false.
+    fn has_wanted_template(&self) -> bool {
+        let inputs = self.stateful_set.as_ref().and_then(|set| annotation(set, TEMPLATE_INPUTS));
+        inputs == Some(self.registry.template.inputs.as_str())
+    }
+}
+
+/// The whole status. `dereferenced` is absent where reading failed; then what was known stays.
+pub fn status(
+    registry: &Registry,
+    dereferenced: Option<&Dereferenced>,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> RegistryStatus {
+    let generation = registry.metadata.generation.unwrap_or_default();
+    let previous = registry.status.clone().unwrap_or_default();
+    let parts = parts(registry, dereferenced, outcome, &previous, now);
+    let mut findings = summary::findings(registry, outcome, &parts);
+    findings.extend(parts.into_findings());
+    let conditions = conditions::merge(&previous.conditions, findings, generation, now);
+    debug_assert_eq!(conditions::violations(&conditions, generation, generation), Vec::<String>::new());
+    let mut status = RegistryStatus {
+        storage: storage::status(registry, dereferenced, outcome, previous.storage.clone()),
+        observed_generation: Some(generation),
+        conditions,
+        ..previous
+    };
+    if let Outcome::Applied(progress) | Outcome::Suspended(progress) = outcome {
+        describe(&mut status, progress);
+    }
+    status
+}
+
+/// The conditions about parts of the registry, before they are summed up.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    available: Finding,
+    storage: Finding,
+    tls: Finding,
+    credentials: Finding,
+    /// What keeps pods from starting.
+    obstacle: Option<Obstacle>,
+    /// Why the newest template is not in force everywhere yet.
+    rollout: Option<String>,
+}
+
+impl Parts {
+    fn into_findings(self) -> [Finding; 4] {
+        [self.available, self.storage, self.tls, self.credentials]
+    }
+}
+
+fn parts(
+    registry: &Registry,
+    dereferenced: Option<&Dereferenced>,
+    outcome: &Outcome,
+    previous: &RegistryStatus,
+    now: Timestamp,
+) -> Parts {
+    let pods = dereferenced.map_or(&[][..], |seen| &seen.pods);
+    let progress = match outcome {
+        Outcome::Applied(progress) | Outcome::Suspended(progress) => Some(&**progress),
+        Outcome::Problems(_) | Outcome::Failed(_) => None,
+    };
+    let problems = match outcome {
+        Outcome::Problems(problems) => problems.as_slice(),
+        _ => &[],
+    };
+    let available = match dereferenced {
+        Some(_) => pods::available(pods),
+        None => summary::kept(portolan_crds::conditions::AVAILABLE, previous),
+    };
+    Parts {
+        available,
+        storage: storage::finding(registry, dereferenced, progress, problems, previous),
+        tls: serving::tls(progress, problems, previous, now),
+        credentials: serving::credentials(progress, previous),
+        obstacle: pods::obstacle(pods, now),
+        rollout: progress.and_then(|progress| pods::rollout(progress.stateful_set.as_ref(), pods)),
+    }
+}
+
+/// Facts that only a pass which came to its end knows.
+fn describe(status: &mut RegistryStatus, progress: &Progress) {
+    let (registry, names) = (&progress.registry, &progress.registry.names);
+    let expose = &registry.expose;
+    status.endpoint = Some(registry.endpoint());
+    status.endpoints = Some(EndpointsStatus {
+        internal: Some(expose.with_port(&names.internal_host())),
+        external: expose.hostnames.first().map(|host| expose.with_port(host)),
+        ca_config_map_name: progress.knows_ca.then(|| names.ca_config_map()),
+    });
+    status.credentials = Some(CredentialsStatus {
+        active_slot: Some(progress.active_slot),
+        push_secret_name: Some(names.push_secret()),
+        pull_secret_name: Some(names.pull_secret()),
+    });
+    let is_served = serving::is_served(progress);
+    let before = status.tls.take().unwrap_or_default();
+    status.tls = Some(TlsStatus {
+        not_after: if is_served { Some(Time(progress.not_after)) } else { before.not_after },
+        renewal_time: match registry.tls {
+            Tls::Managed(_) => progress.renewal_at.map(Time),
+            Tls::Users(_) => None,
+        },
+        served_serial: if is_served {
+            Some(progress.expected.certificate_serial.clone())
+        } else {
+            before.served_serial
+        },
+    });
+    let running = progress.answers.iter().find_map(|answer| answer.report.as_ref().ok());
+    let before = status.version.take().unwrap_or_default();
+    status.version = Some(VersionStatus {
+        running: running.map(|report| shortened(&report.version)).or(before.running),
+        desired: Some(shortened(tag(&registry.template.image))),
+    });
+    let revision = progress.stateful_set.as_ref().and_then(|set| annotation(set, TEMPLATE_REVISION));
+    status.template_revision = revision.and_then(|revision| revision.parse().ok());
+}
+
+/// `0.1.0` of `localhost:5000/portolan-registry:0.1.0`; the digest where one is pinned.
+fn tag(image: &str) -> &str {
+    if let Some((_, digest)) = image.split_once('@') {
+        return digest;
+    }
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.split_once(':').map_or("latest", |(_, tag)| tag)
+}
+
+/// The CRD's limit for versions.
+fn shortened(text: &str) -> String {
+    text.chars().take(128).collect()
+}

@@ -1,0 +1,151 @@
+//! Writes a Registry's status: one server-side apply by a field manager of its own, and none when nothing differs.
+//! In: the status as computed, the status as last known. IO.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::ObjectMeta;
+use kube::{Client, Resource};
+use portolan_crds::conditions::reasons::INVALID_SPEC;
+use portolan_crds::conditions::{READY, STALLED};
+use portolan_crds::v1alpha1::{Registry, RegistryStatus};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::conditions::{self, Finding, Truth};
+use crate::context::Context;
+use crate::labels::FIELD_MANAGER_REGISTRY_STATUS;
+
+#[derive(Debug, Error)]
+#[error("cannot write the status of Registry {name:?}")]
+pub struct UpdateStatusError {
+    name: String,
+    #[source]
+    source: Box<kube::Error>,
+}
+
+/// What was written last, by UID: a watch that lags behind must not make a pass believe that it has to write again.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<HashMap<String, (u128, RegistryStatus)>>);
+
+impl Written {
+    /// The newest status that is known: what the watch shows, or what was written after that.
+    pub fn newest(&self, metadata: &ObjectMeta, shown: Option<&RegistryStatus>) -> RegistryStatus {
+        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = metadata
+            .uid
+            .as_ref()
+            .and_then(|uid| written.get(uid))
+            .filter(|(version, _)| shown.is_none() || *version > version_of(metadata));
+        newer.map(|(_, status)| status.clone()).or_else(|| shown.cloned()).unwrap_or_default()
+    }
+
+    /// Drops what belongs to Registries that are gone.
+    pub fn retain(&self, is_alive: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| is_alive(uid));
+    }
+
+    fn remember(&self, metadata: &ObjectMeta, status: &RegistryStatus) {
+        if let Some(uid) = metadata.uid.clone() {
+            let entry = (version_of(metadata), status.clone());
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, entry);
+        }
+    }
+}
+
+/// `known` is what `status` was computed from. Works for objects that do not decode, too. Whether something was written.
+pub async fn update_status(
+    client: &Client,
+    written: &Written,
+    metadata: &ObjectMeta,
+    known: &RegistryStatus,
+    status: &RegistryStatus,
+) -> Result<bool, UpdateStatusError> {
+    if status == known {
+        return Ok(false);
+    }
+    let name = metadata.name.clone().unwrap_or_default();
+    let resource = ApiResource::erase::<Registry>(&());
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let body = json!({
+        "apiVersion": Registry::api_version(&()),
+        "kind": Registry::kind(&()),
+        "metadata": {"name": name, "uid": metadata.uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER_REGISTRY_STATUS).force();
+    match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
+        Ok(answer) => {
+            written.remember(&answer.metadata, status);
+            Ok(true)
+        }
+        // Deleted, or deleted and created again: there is nothing to write to, or another pass will.
+        Err(kube::Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => Ok(false),
+        Err(source) => Err(UpdateStatusError { name, source: Box::new(source) }),
+    }
+}
+
+/// What is written about a Registry that this version cannot read, such as one of a newer CRD.
+pub async fn report_undecodable(
+    context: &Context,
+    metadata: &ObjectMeta,
+    error: &str,
+    now: Timestamp,
+) -> Result<(), UpdateStatusError> {
+    let known = context.written.newest(metadata, None);
+    let generation = metadata.generation.unwrap_or_default();
+    let message = format!("this version of the operator cannot read the object, correct the field: {error}");
+    let findings = vec![
+        Finding::new(READY, Truth::False, INVALID_SPEC, message.clone()),
+        Finding::new(STALLED, Truth::True, INVALID_SPEC, message),
+    ];
+    let status = RegistryStatus {
+        observed_generation: Some(generation),
+        conditions: conditions::merge(&known.conditions, findings, generation, now),
+        ..known.clone()
+    };
+    update_status(&context.client, &context.written, metadata, &known, &status).await.map(|_| ())
+}
+
+/// Resource versions of built-in storage are numbers that only grow.
+fn version_of(metadata: &ObjectMeta) -> u128 {
+    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(version: &str) -> ObjectMeta {
+        ObjectMeta {
+            uid: Some("uid".to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn status(endpoint: &str) -> RegistryStatus {
+        RegistryStatus { endpoint: Some(endpoint.to_owned()), ..RegistryStatus::default() }
+    }
+
+    #[test]
+    fn watch_that_lags_behind_does_not_hide_what_was_written() {
+        let written = Written::default();
+        written.remember(&metadata("10"), &status("written"));
+        let newest = |version: &str| written.newest(&metadata(version), Some(&status("shown"))).endpoint;
+        assert_eq!(newest("9").as_deref(), Some("written"));
+        assert_eq!(newest("10").as_deref(), Some("shown"));
+        assert_eq!(newest("11").as_deref(), Some("shown"));
+    }
+
+    #[test]
+    fn statuses_of_registries_that_are_gone_are_forgotten() {
+        let written = Written::default();
+        written.remember(&metadata("10"), &status("written"));
+        written.retain(|_| false);
+        assert_eq!(written.newest(&metadata("9"), None), RegistryStatus::default());
+    }
+}
