@@ -1,6 +1,7 @@
 //! Upload sessions that nobody continues: their files go once the last byte is older than the idle time. IO in blocking
 //! threads, from a task that ends with the store.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +47,8 @@ impl Store {
 
 impl Inner {
     fn expire(&self) -> Result<usize, Fault> {
-        let mut ids: Vec<UploadId> = names_in(&self.keys.uploads())?
-            .iter()
-            .filter_map(|name| name.rsplit_once('.')?.0.parse().ok())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
         let mut expired = 0;
-        for id in ids.into_iter().filter(|id| self.is_idle(id)) {
+        for id in self.upload_ids()?.into_iter().filter(|id| self.is_idle(id)) {
             // Whoever writes to a session right now keeps it, however old its files look.
             let writing = match self.load(&id)? {
                 Some(session) => match session.try_write() {
@@ -66,6 +61,15 @@ impl Inner {
             expired += 1;
         }
         Ok(expired)
+    }
+
+    /// Every session that has a file.
+    pub(super) fn upload_ids(&self) -> Result<BTreeSet<UploadId>, Fault> {
+        let names = names_in(&self.keys.uploads())?;
+        Ok(names
+            .iter()
+            .filter_map(|name| name.rsplit_once('.')?.0.parse().ok())
+            .collect())
     }
 
     fn is_idle(&self, id: &UploadId) -> bool {

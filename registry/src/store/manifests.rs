@@ -3,8 +3,9 @@
 //! Order of a push: content, link of the repository, entry among the referrers of the subject, then the tags. Each is
 //! durable before the next is written, so a tag never names what a power cut could take.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -160,6 +161,22 @@ fn identify(
     Ok((digest, tags))
 }
 
+/// More than any registry takes as a manifest: what is larger is something else, and is not read into memory.
+const MAX_STORED_BYTES: u64 = 32 << 20;
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_STORED_BYTES {
+        return Err(io::Error::other(format!(
+            "{length} bytes are too many for a manifest"
+        )));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl Inner {
     /// What the links of these blobs point at, as far as there are any.
     fn contents_of(&self, repository: &RepositoryName, blobs: &[Digest]) -> Result<Vec<Digest>, Fault> {
@@ -244,7 +261,7 @@ impl Inner {
             return Ok(None);
         };
         let path = self.keys.blob(&content);
-        let bytes = match fs::read(&path) {
+        let bytes = match read_limited(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let problem = format!(

@@ -81,10 +81,6 @@ impl Session {
 pub(super) struct Sessions(Mutex<HashMap<UploadId, Arc<Session>>>);
 
 impl Sessions {
-    pub(super) fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
-
     pub(super) fn find(&self, id: &UploadId) -> Option<Arc<Session>> {
         lock(&self.0).get(id).cloned()
     }

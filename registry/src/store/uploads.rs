@@ -192,11 +192,13 @@ impl Inner {
                 });
             }
         };
-        Ok(Some(self.sessions.insert(Session::new(
-            id.clone(),
-            record,
-            offset,
-        ))))
+        let session = self.sessions.insert(Session::new(id.clone(), record, offset));
+        // Another request may have finished it between the two reads.
+        if !exists(&self.keys.upload_record(id))? {
+            self.sessions.remove(id);
+            return Ok(None);
+        }
+        Ok(Some(session))
     }
 
     fn finish(&self, session: &Session, writing: Writing, digest: &Digest) -> Result<(), UploadError> {
@@ -292,8 +294,9 @@ impl Inner {
         if let Some(mut writing) = writing {
             writing.is_over = true;
         }
-        self.sessions.remove(id);
         self.disk.discard(&self.keys.upload_record(id))?;
-        self.disk.discard(&self.keys.upload_data(id))
+        self.disk.discard(&self.keys.upload_data(id))?;
+        self.sessions.remove(id); // last: as long as there are files, who asks finds it here
+        Ok(())
     }
 }

@@ -49,7 +49,10 @@ async fn adopted_volume_is_served_extended_and_cleaned() {
         store.repositories(None, 10).await.unwrap().items,
         std::slice::from_ref(&name)
     );
-    assert_eq!(store.tags(&name, None, 10).await.unwrap().items, std::slice::from_ref(&latest));
+    assert_eq!(
+        store.tags(&name, None, 10).await.unwrap().items,
+        std::slice::from_ref(&latest)
+    );
     let moved = push_image(&store, &name, "latest", "new").await;
     assert_eq!(
         store

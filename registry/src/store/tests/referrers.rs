@@ -45,7 +45,10 @@ async fn referrers_are_listed_before_and_after_their_subject_is_pushed_and_after
         .unwrap();
     assert_eq!(outcome.subject, Some(subject.clone()));
     let referrer = outcome.digest;
-    assert_eq!(listed(&store, &name, &subject, &[]).await, std::slice::from_ref(&referrer));
+    assert_eq!(
+        listed(&store, &name, &subject, &[]).await,
+        std::slice::from_ref(&referrer)
+    );
     put(&store, &name, "v1", &subject_document).await.unwrap();
     store.manifest_delete(&name, &subject).await.unwrap();
     let page = store
@@ -129,7 +132,10 @@ async fn entries_of_a_fallback_tag_are_listed_once_and_only_if_they_name_the_sub
         .unwrap();
     let unrelated = push_image(&store, &name, "three", "x").await;
     std::fs::remove_file(volume.keys().referrer(&name, &subject, &adopted)).unwrap(); // as registry:2 leaves it
-    assert_eq!(listed(&store, &name, &subject, &[]).await, std::slice::from_ref(&known));
+    assert_eq!(
+        listed(&store, &name, &subject, &[]).await,
+        std::slice::from_ref(&known)
+    );
     let entries = index(&[&known, &adopted, &unrelated, &digest_of(b"missing")]);
     put(
         &store,
