@@ -77,8 +77,6 @@ pub mod reasons {
     pub const CLAIM_UNUSABLE: &str = "ClaimUnusable";
     /// The Secret of `tls.secretRef` holds no usable certificate: not PEM, another key, another host, expired.
     pub const CERTIFICATE_UNUSABLE: &str = "CertificateUnusable";
-    /// A Secret that Portolan wrote was changed by hand to something unusable.
-    pub const SECRET_UNUSABLE: &str = "SecretUnusable";
     /// The operator lacks a permission; the message names verb and resource.
     pub const PERMISSION_DENIED: &str = "PermissionDenied";
     /// Kubernetes refused an object that the spec asks for; the message says why.

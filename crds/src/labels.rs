@@ -33,5 +33,3 @@ pub const MOUNTED_SECRETS: &str = "portolan.dev/mounted-secrets";
 pub const FIELD_MANAGER_REGISTRY: &str = "portolan-operator/registry";
 /// The field manager of a Registry's status.
 pub const FIELD_MANAGER_REGISTRY_STATUS: &str = "portolan-operator/registry-status";
-/// The Lease with which operators elect their leader.
-pub const LEADER_LEASE: &str = "portolan-operator-leader";

@@ -13,6 +13,3 @@ pub mod conditions;
 pub mod labels;
 pub mod v1alpha1;
 pub mod yaml;
-
-/// The API group of every kind.
-pub const GROUP: &str = "portolan.dev";

@@ -35,7 +35,8 @@ pub struct PodSpec {
     pub image_pull_secrets: Vec<LocalSecretReference>,
 
     /// CPU and memory of the registry container, for example
-    /// `{requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}`. Default: small requests and no limits.
+    /// `{requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 256Mi}}`. Default: requests of
+    /// `{cpu: 50m, memory: 64Mi}` and no limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schemas::resources")]
     pub resources: Option<ResourceRequirements>,
@@ -66,8 +67,8 @@ pub struct PodSpec {
     #[x_kube(validation = rules::is_object_name("PriorityClass", "important"))]
     pub priority_class_name: Option<String>,
 
-    /// Further labels of the Pod, for example `{team: a}`. Keys under portolan.dev/ and the
-    /// app.kubernetes.io/ ones that Portolan sets are refused.
+    /// Further labels of the Pod, for example `{team: a}`. Keys under portolan.dev/ and app.kubernetes.io/ are refused:
+    /// Portolan sets those.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schemas::labels")]
     pub labels: BTreeMap<String, String>,
