@@ -214,7 +214,7 @@ fn positive(mut serial: Serial) -> Serial {
     serial
 }
 
-fn request(error: rcgen::Error) -> CertificateError {
+fn request(error: impl fmt::Display) -> CertificateError {
     CertificateError::Request {
         problem: error.to_string(),
     }

@@ -153,7 +153,6 @@ impl Election {
                         ..ObjectMeta::default()
                     },
                     spec: Some(self.record(None)),
-                    ..Lease::default()
                 };
                 self.api.create(&PostParams::default(), &lease).await
             }

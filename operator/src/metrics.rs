@@ -1,5 +1,5 @@
 //! What the operator counts, under the prefix `portolan_operator_`: handles go out to whoever counts, text in
-//! OpenMetrics goes out at each scrape. No label ever holds a name that users choose, except in the series per Registry,
+//! `OpenMetrics` goes out at each scrape. No label ever holds a name that users choose, except in the series per Registry,
 //! which a collector makes at scrape time from what the watches know: nothing stale stays behind.
 
 mod registries;
@@ -158,7 +158,7 @@ impl Metrics {
         self.lock().register_collector(Box::new(series));
     }
 
-    /// Everything, as OpenMetrics text.
+    /// Everything, as `OpenMetrics` text.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.lock())?;

@@ -66,11 +66,11 @@ pub struct Streams {
     pub secrets: Watched<Secret>,
     /// Claims that we made, by our label.
     pub claims: Watched<PersistentVolumeClaim>,
-    /// Pods of our StatefulSets, by our label.
+    /// Pods of our `StatefulSets`, by our label.
     pub pods: Watched<Pod>,
     /// Users' certificates: Secrets of type `kubernetes.io/tls` without our label, metadata only.
     pub users_certificates: Triggers<PartialObjectMeta<Secret>>,
-    /// StorageClasses, metadata only. Ends when we may not see them, which a Role cannot grant.
+    /// `StorageClasses`, metadata only. Ends when we may not see them, which a Role cannot grant.
     pub storage_classes: Triggers<PartialObjectMeta<StorageClass>>,
 }
 
@@ -173,8 +173,8 @@ fn until_forbidden<K: Send + 'static>(stream: Triggers<K>) -> Triggers<K> {
 fn is_forbidden(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.is_forbidden(),
-        watcher::Error::WatchError(status) => status.is_forbidden(),
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.is_forbidden(),
         _ => false,
     }
 }

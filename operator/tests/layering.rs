@@ -2,6 +2,8 @@
 //!
 //! Each rule is a pure function over one file, so that the tests at the end can show it a file that breaks it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -72,11 +74,8 @@ impl Source<'_> {
     /// Production code without comments.
     fn code(&self) -> String {
         let is_code = |line: &&str| !line.trim_start().starts_with("//");
-        self.production()
-            .lines()
-            .filter(is_code)
-            .map(|line| format!("{line}\n"))
-            .collect()
+        self.production().lines().filter(is_code).collect::<Vec<_>>().join("
+")
     }
 }
 
@@ -208,7 +207,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 fn all_broken_rules(root: &Path, rules: impl Fn(&Source<'_>) -> Vec<String>) -> Vec<String> {
     let files = sources(root);
-    assert!(files.len() > 2, "{} holds hardly any source", root.display());
+    assert!(!files.is_empty(), "{} holds no source", root.display());
     files
         .iter()
         .flat_map(|file| {

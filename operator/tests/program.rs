@@ -1,5 +1,7 @@
 //! The operator's command line as a person meets it: flags come in, exit status and sentences go out. No cluster.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::{Command, Output};
 
 fn operator(args: &[&str]) -> Output {

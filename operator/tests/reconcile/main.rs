@@ -2,6 +2,9 @@
 //! made of them is read back. One operator for all tests, one namespace per test. Nothing runs pods here; what needs
 //! them is in the e2e tests.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what a failed test printed tells how it got there")]
+
 mod certificate;
 mod claim;
 mod drift;

@@ -74,7 +74,7 @@ impl Scene {
         matches: impl Fn(&RegistryStatus) -> bool,
     ) -> RegistryStatus {
         let mut last = None;
-        let found = until(&format!("{what}; see the last status above"), async || {
+        let found = until(what, async || {
             let registry = self.registries().get(name).await.unwrap();
             let generation = registry.metadata.generation;
             let status = registry.status.unwrap_or_default();

@@ -1,0 +1,267 @@
+//! The life of the operator process: arguments come in, what `main` has to report goes out. IO.
+//!
+//! Order: client, are the CRDs there, HTTP endpoint, leadership, controllers. It ends by a signal, by the loss of
+//! leadership or by a watch that got stuck; only the first is a clean end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube::api::{Api, ListParams};
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use portolan_crds::v1alpha1::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin::{self, Admin};
+use crate::args::RunArgs;
+use crate::context::{Context, Settings};
+use crate::events::Publisher;
+use crate::leader::{Election, Timing};
+use crate::metrics::{CountRequests, Metrics, RegistrySeries};
+use crate::registry_controller;
+use crate::streams::{self, Monitor, Scope};
+
+/// The Lease that all replicas compete for.
+const LEASE: &str = "portolan-operator-leader";
+/// How long passes that run may go on after a signal; the Pod has 30 s in all.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const WATCHDOG_PERIOD: Duration = Duration::from_secs(15);
+
+/// Why the process ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// By a signal, with everything put away.
+    Clean,
+    /// Somebody else may lead now; nothing more must be written.
+    LeadershipLost,
+    /// These watches stopped moving.
+    Stuck(Vec<String>),
+}
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Neither a kubeconfig nor a `ServiceAccount`, or one that cannot be used.
+    #[error("cannot find out how to reach the Kubernetes API")]
+    Config(#[source] kube::config::InferConfigError),
+    /// The client cannot be built.
+    #[error("cannot set up the client of the Kubernetes API")]
+    Client(#[source] kube::Error),
+    /// The API server does not know the kind.
+    #[error(
+        "the API server does not know registries.portolan.dev/v1alpha1; install the CRDs first \
+         (helm chart portolan-crds, or crds.enabled=true of chart portolan)"
+    )]
+    CrdsMissing,
+    /// The API server refuses.
+    #[error(
+        "not allowed to list registries.portolan.dev in {place}; grant it to the operator's ServiceAccount"
+    )]
+    Forbidden {
+        /// A namespace, or all of them.
+        place: String,
+        /// What the API server said.
+        #[source]
+        source: kube::Error,
+    },
+    /// The API server cannot be reached, or answers with an error.
+    #[error("cannot list registries.portolan.dev")]
+    Api(#[source] kube::Error),
+    /// The HTTP address cannot be bound.
+    #[error("cannot listen on {address} (flag --http-address)")]
+    Listen {
+        /// What was asked for.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl End {
+    /// The status that the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Clean => 0,
+            Self::LeadershipLost => 4,
+            Self::Stuck(_) => 5,
+        })
+    }
+}
+
+impl StartError {
+    /// The status that the process exits with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::CrdsMissing => 3,
+            _ => 1,
+        })
+    }
+}
+
+/// Runs until `stop` is done or something ends the process. `now` is the clock, `identity` is unique among replicas.
+pub async fn run(
+    args: &RunArgs,
+    identity: String,
+    now: fn() -> Timestamp,
+    stop: impl Future<Output = ()>,
+) -> Result<End, StartError> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let monitor = Monitor::new(Arc::clone(&metrics), now);
+    let client = client(Arc::clone(&metrics)).await?;
+    let scopes = Scope::all(&args.namespaces());
+    for scope in &scopes {
+        find_crds(&client, scope).await?;
+    }
+    listen(
+        args,
+        Admin {
+            monitor: monitor.clone(),
+            metrics: Arc::clone(&metrics),
+        },
+    )
+    .await?;
+
+    let mut stop = std::pin::pin!(stop);
+    let mut election = args
+        .leader_election
+        .then(|| election(args, &client, identity, now));
+    if let Some(election) = &mut election {
+        tokio::select! {
+            () = &mut stop => return Ok(End::Clean),
+            () = election.acquire() => tracing::info!("leading"),
+        }
+    }
+    metrics.leads(true);
+
+    let (stopping, stopped) = watch::channel(false);
+    let controllers = controllers(args, &client, &scopes, &monitor, &metrics, &stopped);
+    let mut controllers = std::pin::pin!(controllers);
+    let end = {
+        let lost = async {
+            match &mut election {
+                Some(election) => election.hold().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = lost => End::LeadershipLost,
+            stuck = watchdog(&monitor) => End::Stuck(stuck),
+            () = &mut controllers => End::Stuck(vec!["all".to_owned()]),
+            () = &mut stop => End::Clean,
+        }
+    };
+    metrics.leads(false);
+    if end == End::Clean {
+        tracing::info!("stopping");
+        let _ = stopping.send(true);
+        if tokio::time::timeout(STOP_TIMEOUT, &mut controllers)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some passes did not end in time");
+        }
+        if let Some(election) = &mut election {
+            election.release().await;
+        }
+    }
+    Ok(end)
+}
+
+fn election(args: &RunArgs, client: &Client, identity: String, now: fn() -> Timestamp) -> Election {
+    let namespace = args
+        .leader_elect_namespace
+        .as_ref()
+        .or(args.pod_namespace.as_ref());
+    let namespace = namespace.map_or_else(|| client.default_namespace(), String::as_str);
+    Election::new(
+        Api::namespaced(client.clone(), namespace),
+        LEASE,
+        identity,
+        Timing::default(),
+        now,
+    )
+}
+
+/// One controller per scope; ends when all have stopped.
+async fn controllers(
+    args: &RunArgs,
+    client: &Client,
+    scopes: &[Scope],
+    monitor: &Monitor,
+    metrics: &Arc<Metrics>,
+    stopped: &watch::Receiver<bool>,
+) {
+    let publisher = Publisher::new(client.clone(), &args.pod_name);
+    let controllers = scopes.iter().map(|scope| {
+        let streams = streams::open(client, scope, monitor);
+        metrics.add_registries(RegistrySeries(streams.registries.store.clone()));
+        let settings = Settings {
+            registry_image: args.registry_image.clone(),
+            cluster_domain: args.cluster_domain.clone(),
+        };
+        let context = Context::new(
+            client.clone(),
+            settings,
+            &streams,
+            publisher.clone(),
+            Arc::clone(metrics),
+        );
+        let mut stopped = stopped.clone();
+        let stop = async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        registry_controller::run(context, streams, args.concurrency, stop)
+    });
+    join_all(controllers).await;
+}
+
+async fn client(metrics: Arc<Metrics>) -> Result<Client, StartError> {
+    let config = Config::infer().await.map_err(StartError::Config)?;
+    let builder = ClientBuilder::try_from(config).map_err(StartError::Client)?;
+    Ok(builder.with_layer(&CountRequests::new(metrics)).build())
+}
+
+/// Asks before anything else starts: a watch on an unknown kind would only fail for ever.
+async fn find_crds(client: &Client, scope: &Scope) -> Result<(), StartError> {
+    let registries: Api<Registry> = scope.api(client);
+    match registries.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Err(StartError::CrdsMissing),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Err(StartError::Forbidden {
+            place: match scope {
+                Scope::Cluster => "all namespaces".to_owned(),
+                Scope::Namespace(namespace) => format!("namespace {namespace}"),
+            },
+            source: kube::Error::Api(status),
+        }),
+        Err(error) => Err(StartError::Api(error)),
+    }
+}
+
+async fn listen(args: &RunArgs, admin: Admin) -> Result<(), StartError> {
+    let address = args.http_address;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, admin::router(admin)).await {
+            tracing::error!(error = %error, "the HTTP endpoint ended");
+        }
+    });
+    Ok(())
+}
+
+async fn watchdog(monitor: &Monitor) -> Vec<String> {
+    loop {
+        tokio::time::sleep(WATCHDOG_PERIOD).await;
+        let stuck = monitor.stuck();
+        if !stuck.is_empty() {
+            return stuck;
+        }
+    }
+}
