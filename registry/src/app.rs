@@ -64,10 +64,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let request_id: String = (app.random)()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let request_id = crate::hex(&(app.random)()[..8]);
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, &parts.headers);
     let operation = route::parse(

@@ -13,7 +13,10 @@ use crate::store::{BlobError, Fault, ListError, ManifestError, ReadOnlyReason};
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
     status: StatusCode,
     code: ErrorCode,
     message: String,
@@ -27,67 +30,58 @@ impl ApiError {
     /// With the code's usual status.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self {
-            status,
-            code,
-            message: message.into(),
-            detail: None,
-            headers: HeaderMap::new(),
-            fault: None,
-        }
+        let (message, headers) = (message.into(), HeaderMap::new());
+        Self(Box::new(Refusal { status, code, message, detail: None, headers, fault: None }))
     }
 
     /// With another status than the code's usual one.
+    #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
+        self.0.status = status;
         self
     }
 
     /// With something for programs to read.
+    #[must_use]
     pub fn with_detail(mut self, detail: Value) -> Self {
-        self.detail = Some(detail);
+        self.0.detail = Some(detail);
         self
     }
 
     /// With one more header.
+    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        self.0.headers.append(name, value);
         self
     }
 
     /// The registry failed; why goes to the log, not to the client.
     pub fn internal(fault: impl Into<String>) -> Self {
-        let mut error = Self::new(ErrorCode::Unknown, "the registry failed; its log has the reason");
-        error.fault = Some(fault.into());
-        error
+        Self::new(ErrorCode::Unknown, "the registry failed; its log has the reason").with_fault(fault)
     }
 
-    /// The status that the client will see.
-    pub fn status(&self) -> StatusCode {
-        self.status
+    fn with_fault(mut self, fault: impl Into<String>) -> Self {
+        self.0.fault = Some(fault.into());
+        self
     }
 
     /// The answer. `request_id` is how the log line of a failure is found.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
-        let mut entry = json!({"code": self.code.as_str(), "message": self.message});
-        if let Some(detail) = self.detail {
+        let Refusal { status, code, message, detail, headers, fault } = *self.0;
+        let mut entry = json!({"code": code.as_str(), "message": message});
+        if let Some(detail) = detail {
             entry["detail"] = detail;
         }
-        if self.status.is_server_error() {
-            let fault = self.fault.as_deref().unwrap_or(&self.message);
-            tracing::error!(request_id, "{fault}");
+        if status.is_server_error() {
+            tracing::error!(request_id, "{}", fault.as_deref().unwrap_or(&message));
             entry["detail"] = json!({"requestId": request_id});
         }
         let body = json!({"errors": [entry]}).to_string();
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         *response.body_mut() = Body::from(body);
         response
     }
@@ -139,12 +133,9 @@ impl From<Fault> for ApiError {
                     "this registry takes no writes since its volume failed; its log says what to do";
                 later(Self::new(ErrorCode::Unavailable, message))
             }
-            Fault::Full { .. } => {
-                let mut error = Self::new(ErrorCode::Unavailable, "the registry's volume is full")
-                    .with_status(StatusCode::INSUFFICIENT_STORAGE);
-                error.fault = Some(crate::error_chain(&fault));
-                error
-            }
+            Fault::Full { .. } => Self::new(ErrorCode::Unavailable, "the registry's volume is full")
+                .with_status(StatusCode::INSUFFICIENT_STORAGE)
+                .with_fault(crate::error_chain(&fault)),
             Fault::Closed => later(Self::new(ErrorCode::Unavailable, "the registry is shutting down")),
             Fault::Io { .. } | Fault::Damaged { .. } => Self::internal(crate::error_chain(&fault)),
         }

@@ -2,10 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
+use jiff::Timestamp;
 use portolan_registry::args::{Args, Command};
 use portolan_registry::commands::{check_config, hash_password, serve};
+use portolan_registry::serve::Surroundings;
 
 fn main() -> ExitCode {
     match run(Args::parse().command) {
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     let line = match command {
-        Command::Serve { config } => return serve::run(config.as_deref(), |name| std::env::var(name).ok()),
+        Command::Serve { config } => return serve::run(config.as_deref(), variable, surroundings()),
         Command::CheckConfig { config, files } => check_config::run(&config, files)?,
         Command::HashPassword => {
             let mut input = Vec::new();
@@ -30,4 +33,13 @@ fn run(command: Command) -> anyhow::Result<()> {
     };
     writeln!(std::io::stdout(), "{line}")?;
     Ok(())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock is read here and handed down")]
+fn surroundings() -> Surroundings {
+    Surroundings { clock: Arc::new(Timestamp::now), random: Arc::new(rand::random) }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use crate::store::BodyError;
 
 /// A client that sends nothing for so long is taken for gone; its upload can be resumed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 /// How much of a body that nobody wants is still read.
 const DRAIN_BYTES: u64 = 512 * 1024;
 /// And for how long.

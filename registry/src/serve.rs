@@ -50,7 +50,7 @@ pub enum StartError {
         key: &'static str,
         /// What is wrong.
         #[source]
-        source: FileProblem,
+        source: Box<FileProblem>,
     },
     /// An address cannot be listened on.
     #[error(transparent)]
@@ -60,10 +60,16 @@ pub enum StartError {
     Store(#[from] OpenError),
 }
 
+impl StartError {
+    fn file(key: &'static str, problem: FileProblem) -> Self {
+        Self::File { key, source: Box::new(problem) }
+    }
+}
+
 /// How long a predecessor on the same volume may take to go.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Uploads that nobody goes on with are removed after so long.
-const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_hours(24);
 /// The inner listeners need few connections.
 const INNER_CONNECTIONS: usize = 64;
 
@@ -253,10 +259,7 @@ fn public_tls(
         move || files::read_tls(&certificate, &key, None),
         move |tls| metrics.serves_certificate_until("registry", tls.not_after),
     )
-    .map_err(|source| StartError::File {
-        key: "http.tls",
-        source,
-    })?;
+    .map_err(|problem| StartError::file("http.tls", problem))?;
     Ok(keep(watched, sources))
 }
 
@@ -280,10 +283,7 @@ fn admin_tls(
         move || files::read_tls(&tls.certificate_file, &tls.key_file, Some(&tls.client_ca_file)),
         move |tls| metrics.serves_certificate_until("admin", tls.not_after),
     )
-    .map_err(|source| StartError::File {
-        key: "admin.tls",
-        source,
-    })?;
+    .map_err(|problem| StartError::file("admin.tls", problem))?;
     Ok(Some(keep(watched, sources)))
 }
 
@@ -296,10 +296,7 @@ fn read_auth(config: &Config, sources: &mut Vec<Box<dyn Poll>>) -> Result<Option
         move || files::read_users(&path),
         |_| {},
     )
-    .map_err(|source| StartError::File {
-        key: "auth.usersFile",
-        source,
-    })?;
+    .map_err(|problem| StartError::file("auth.usersFile", problem))?;
     let users = keep(users, sources);
     let Some(token) = &auth.token else {
         return Ok(Some(Auth { users, tokens: None }));
@@ -311,10 +308,7 @@ fn read_auth(config: &Config, sources: &mut Vec<Box<dyn Poll>>) -> Result<Option
         move || files::read_token_keys(&path),
         |_| {},
     )
-    .map_err(|source| StartError::File {
-        key: "auth.token.keysDirectory",
-        source,
-    })?;
+    .map_err(|problem| StartError::file("auth.token.keysDirectory", problem))?;
     let keys = keep(keys, sources);
     let tokens = Tokens {
         keys,

@@ -118,7 +118,7 @@ pub struct Serving {
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of a request, idle time of the connection before it included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Long tokens and many `tag` parameters fit; a client cannot make us buffer more per connection.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 

@@ -3,6 +3,8 @@
 use portolan_config::{Log, LogFormat};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Installs the subscriber; a second call in one process changes nothing. Libraries log from `warn` on only unless
 /// everything is asked for: their lines are about connections that come and go.
@@ -11,8 +13,6 @@ pub fn install(log: &Log) {
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("portolan_registry", level);
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
     let registry = tracing_subscriber::registry().with(filter);
     // the error says that a subscriber is there already
     let _ = match log.format {

@@ -108,11 +108,7 @@ struct Leaf {
 impl Leaf {
     fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
-        let hex: String = certificate
-            .raw_serial()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = crate::hex(certificate.raw_serial());
         let serial = hex.trim_start_matches('0').to_owned();
         let not_after = certificate.validity().not_after.timestamp();
         let (mut names, mut addresses) = (Vec::new(), Vec::new());

@@ -32,7 +32,9 @@ impl Bearer<'_> {
         let mut text = format!("Bearer realm=\"{}\",service=\"{}\"", self.realm, self.service);
         if !self.scopes.is_empty() {
             let scopes: Vec<String> = self.scopes.iter().map(ToString::to_string).collect();
-            text.push_str(&format!(",scope=\"{}\"", scopes.join(" ")));
+            text.push_str(",scope=\"");
+            text.push_str(&scopes.join(" "));
+            text.push('"');
         }
         match self.error {
             None => {}

@@ -141,7 +141,7 @@ mod tests {
             "mark".into(),
             access,
             at(1_000),
-            Duration::from_secs(300),
+            Duration::from_mins(5),
         )
     }
 

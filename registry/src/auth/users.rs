@@ -108,7 +108,7 @@ impl PasswordHash {
         hasher.update([0]);
         hasher.update(self.0);
         let digest: [u8; 32] = hasher.finalize().into();
-        digest[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex(&digest[..12])
     }
 }
 

@@ -1,10 +1,8 @@
 //! `serve`: configuration and environment in, a server until a signal. IO.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use portolan_config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +10,11 @@ use crate::serve::{self, Surroundings};
 use crate::{environment, files, telemetry};
 
 /// Serves until SIGTERM or SIGINT; a second one ends it at once.
-pub fn run(config: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+pub fn run(
+    config: Option<&Path>,
+    variable: impl Fn(&str) -> Option<String>,
+    surroundings: Surroundings,
+) -> anyhow::Result<()> {
     let mut config = match config {
         Some(path) => files::read_config(path)?,
         None => Config::standalone(),
@@ -28,16 +30,12 @@ pub fn run(config: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> 
         .enable_all()
         .build()
         .context("cannot start threads; allow this process more of them")?;
-    runtime.block_on(serve_until_stopped(&config))
+    runtime.block_on(serve_until_stopped(&config, surroundings))
 }
 
-async fn serve_until_stopped(config: &Config) -> anyhow::Result<()> {
+async fn serve_until_stopped(config: &Config, surroundings: Surroundings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let surroundings = Surroundings {
-        clock: Arc::new(Timestamp::now),
-        random: Arc::new(rand::random),
-    };
     let running = tokio::select! {
         running = serve::start(config, surroundings) => running?,
         _ = terminate.recv() => return Ok(()),

@@ -24,7 +24,7 @@ pub(super) async fn list(
         .await?;
     let index =
         json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": found.descriptors});
-    let mut response = with_body(MediaType::OCI_INDEX, index.to_string())?;
+    let mut response = with_body(MediaType::OCI_INDEX, index.to_string());
     if !types.is_empty() {
         let applied = HeaderName::from_static(headers::OCI_FILTERS_APPLIED);
         response

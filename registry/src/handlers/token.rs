@@ -2,7 +2,8 @@
 //! less than everything is no error, and asking for nothing still proves who one is.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderValue, Method, StatusCode};
+use axum::body::Body;
+use http::{HeaderValue, Method, Response, StatusCode};
 use portolan_oci::{ErrorCode, RepositoryName};
 use serde_json::json;
 
@@ -57,7 +58,7 @@ pub(super) async fn issue(call: &Call<'_>, body: &mut RequestBody) -> Answer {
             scope.narrowed(may)
         })
         .collect();
-    answer(call, tokens, &user.name, password_mark, granted)
+    Ok(answer(call, tokens, &user.name, password_mark, granted))
 }
 
 fn answer(
@@ -66,7 +67,7 @@ fn answer(
     user: &str,
     password_mark: String,
     granted: Vec<Scope>,
-) -> Answer {
+) -> Response<Body> {
     let now = (call.app.clock)();
     let scope = granted
         .iter()
@@ -91,11 +92,11 @@ fn answer(
         "issued_at": issued_at,
         "scope": scope,
     });
-    let mut response = json(body.to_string())?;
+    let mut response = json(body.to_string());
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
 fn credentials_of_header(call: &Call<'_>) -> Result<Credentials, ApiError> {

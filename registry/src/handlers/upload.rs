@@ -26,13 +26,11 @@ pub(super) async fn start(
             finish(call, name, &id, &digest, body).await
         }
         UploadStart::Mount(digest, from) => {
-            let source = match from {
-                Some(from) => MountSource::Repository(from),
-                None => {
-                    let identity = call.identity.clone();
-                    MountSource::Any(Arc::new(move |name| identity.holds(name, Action::Pull)))
-                }
-            };
+            let identity = call.identity.clone();
+            let source = from.map_or_else(
+                || MountSource::Any(Arc::new(move |name| identity.holds(name, Action::Pull))),
+                MountSource::Repository,
+            );
             if call.app.store.blob_mount(source, name, &digest).await? {
                 Ok(created(name, &digest))
             } else {

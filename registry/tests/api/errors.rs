@@ -1,0 +1,121 @@
+//! Refusals: the status, the code, and that a client can always read them.
+
+use http::Method;
+
+use crate::fixture::{open, started};
+
+#[tokio::test]
+async fn every_refusal_is_json_with_a_code() {
+    let registry = open().await;
+    for (method, path, status, code) in [
+        (Method::GET, "/v2/a/b/c", 404, "UNSUPPORTED"),
+        (Method::GET, "/", 404, "UNSUPPORTED"),
+        (Method::PUT, "/v2/", 405, "UNSUPPORTED"),
+        (Method::POST, "/v2/a/tags/list", 405, "UNSUPPORTED"),
+        (Method::GET, "/v2/UPPER/tags/list", 400, "NAME_INVALID"),
+        (Method::GET, "/v2/a/blobs/sha256:abc", 400, "DIGEST_INVALID"),
+        (Method::GET, "/v2/a/blobs/md5:abc", 400, "DIGEST_INVALID"),
+        (Method::GET, "/v2/a/%ff/list", 400, "NAME_INVALID"),
+        (Method::PUT, "/v2/a/manifests/-bad", 400, "MANIFEST_INVALID"),
+        (Method::GET, "/token", 404, "UNSUPPORTED"),
+    ] {
+        let answer = registry.asking(method, path).send().await.expect(status);
+        assert_eq!(answer.code(), code, "{path}");
+        assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_possible_is_answered_with_those_that_are() {
+    let registry = open().await;
+    let answer = registry
+        .asking(Method::PATCH, "/v2/a/manifests/v1")
+        .send()
+        .await
+        .expect(405);
+    assert_eq!(answer.header("allow"), "GET, HEAD, PUT, DELETE");
+}
+
+#[tokio::test]
+async fn head_of_something_missing_has_the_status_and_no_body() {
+    let registry = open().await;
+    let answer = registry.head("/v2/a/manifests/v1").await.expect(404);
+    assert!(answer.body.is_empty());
+}
+
+#[tokio::test]
+async fn the_base_answers_with_and_without_slash() {
+    let registry = open().await;
+    for path in ["/v2", "/v2/"] {
+        let answer = registry.get(path).await.expect(200);
+        assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
+        registry.head(path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_by_a_client_that_is_still_sending() {
+    let registry = started(|config, _| config.storage.delete_enabled = false).await;
+    let asking = registry
+        .asking(Method::DELETE, "/v2/a/manifests/v1")
+        .body(vec![0; 400_000]);
+    asking.send().await.expect(405);
+}
+
+#[tokio::test]
+async fn heads_of_32_kib_are_taken_and_larger_ones_are_refused_by_status() {
+    let registry = open().await;
+    let ask = |bytes| {
+        let token = "x".repeat(bytes);
+        registry
+            .asking(Method::GET, "/v2/")
+            .header("authorization", &format!("Bearer {token}"))
+            .send()
+    };
+    ask(32 * 1024).await.expect(200);
+    ask(100 * 1024).await.expect(431);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_volume_is_never_not_found_and_tells_nothing_but_a_number() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let hex = image.digest.hex();
+    let volume = registry.directory.path().join("volume/docker/registry/v2");
+    let data = volume.join(format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
+    std::fs::write(&data, "damaged").unwrap();
+    let answer = registry.get("/v2/a/manifests/v1").await.expect(500);
+    assert_eq!(answer.code(), "UNKNOWN");
+    assert!(
+        !answer
+            .text()
+            .contains(registry.directory.path().to_str().unwrap()),
+        "{answer:?}"
+    );
+    assert!(answer.json()["errors"][0]["detail"]["requestId"].is_string());
+}
+
+#[tokio::test]
+async fn requests_are_counted_with_operation_and_code() {
+    let registry = open().await;
+    registry.push_image("a", "v1", "layer").await;
+    registry.get("/v2/a/manifests/v1").await.expect(200);
+    registry.get("/v2/a/manifests/v2").await.expect(404);
+    let metrics = registry.metrics().await;
+    for line in [
+        "portolan_registry_requests_total{operation=\"read-manifest\",code=\"200\"} 1",
+        "portolan_registry_requests_total{operation=\"read-manifest\",code=\"404\"} 1",
+        "portolan_registry_requests_total{operation=\"write-manifest\",code=\"201\"} 1",
+        "portolan_registry_requests_in_flight 0",
+        "portolan_registry_storage_read_only 0",
+    ] {
+        assert!(
+            metrics.contains(&format!("{line}\n")),
+            "{line} is not in\n{metrics}"
+        );
+    }
+    assert!(
+        metrics.contains("portolan_registry_storage_available_bytes "),
+        "{metrics}"
+    );
+}

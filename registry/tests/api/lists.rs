@@ -1,0 +1,160 @@
+//! Lists: tags, repositories, referrers; their pages and their order.
+
+use serde_json::json;
+
+use crate::client::Answer;
+use crate::fixture::{Manifest, OCI_INDEX, Registry, open};
+
+/// The address of the next page, if there is one.
+fn next(answer: &Answer) -> Option<String> {
+    let link = answer.header("link");
+    link.strip_prefix('<')
+        .map(|rest| rest.strip_suffix(">; rel=\"next\"").unwrap().to_owned())
+}
+
+async fn tagged(tags: &[&str]) -> Registry {
+    let registry = open().await;
+    let image = registry.push_image("a", tags[0], "layer").await;
+    for tag in tags {
+        registry.put_manifest("a", tag, &image).await.expect(201);
+    }
+    registry
+}
+
+#[tokio::test]
+async fn tags_are_listed_in_byte_order() {
+    let registry = tagged(&["v10", "v2", "V1", "a-b", "a", "latest"]).await;
+    let answer = registry.get("/v2/a/tags/list").await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(
+        answer.json(),
+        json!({"name": "a", "tags": ["V1", "a", "a-b", "latest", "v10", "v2"]})
+    );
+    assert_eq!(next(&answer), None);
+}
+
+#[tokio::test]
+async fn pages_of_tags_follow_each_other_without_gap_or_overlap() {
+    let registry = tagged(&["a", "b", "c", "d", "e"]).await;
+    let mut seen = Vec::new();
+    let mut path = Some("/v2/a/tags/list?n=2".to_owned());
+    while let Some(page) = path {
+        let answer = registry.get(&page).await.expect(200);
+        let tags: Vec<String> = serde_json::from_value(answer.json()["tags"].clone()).unwrap();
+        assert!(tags.len() <= 2);
+        seen.extend(tags);
+        path = next(&answer);
+        assert!(
+            path.as_ref()
+                .is_none_or(|path| path.starts_with("/v2/a/tags/list?n=2&last=")),
+            "{path:?}"
+        );
+    }
+    assert_eq!(seen, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn edges_of_paging_are_what_clients_expect() {
+    let registry = tagged(&["a", "b", "c"]).await;
+    let none = registry.get("/v2/a/tags/list?n=0").await.expect(200);
+    assert_eq!((none.json()["tags"].clone(), next(&none)), (json!([]), None));
+    let after = registry.get("/v2/a/tags/list?last=bb").await.expect(200);
+    assert_eq!(after.json()["tags"], json!(["c"]));
+    let huge = registry
+        .get("/v2/a/tags/list?n=99999999999999999999")
+        .await
+        .expect(200);
+    assert_eq!(huge.json()["tags"], json!(["a", "b", "c"]));
+    registry.get("/v2/a/tags/list?n=x").await.expect(400);
+    assert_eq!(
+        registry.get("/v2/nobody/tags/list").await.expect(404).code(),
+        "NAME_UNKNOWN"
+    );
+}
+
+#[tokio::test]
+async fn a_repository_without_tags_has_an_empty_list() {
+    let registry = tagged(&["a"]).await;
+    registry.delete("/v2/a/manifests/a").await.expect(202);
+    let answer = registry.get("/v2/a/tags/list").await.expect(200);
+    assert_eq!(answer.json()["tags"], json!([]));
+}
+
+#[tokio::test]
+async fn repositories_are_listed_whatever_their_names_share() {
+    let registry = open().await;
+    for name in ["ab", "a/b", "a", "a-b", "a/b/c"] {
+        registry.push_image(name, "v1", "layer").await;
+    }
+    let answer = registry.get("/v2/_catalog").await.expect(200);
+    assert_eq!(
+        answer.json()["repositories"],
+        json!(["a", "a-b", "a/b", "a/b/c", "ab"])
+    );
+    let mut seen = Vec::new();
+    let mut path = Some("/v2/_catalog?n=2".to_owned());
+    while let Some(page) = path {
+        let answer = registry.get(&page).await.expect(200);
+        seen.extend(serde_json::from_value::<Vec<String>>(answer.json()["repositories"].clone()).unwrap());
+        path = next(&answer);
+    }
+    assert_eq!(seen, ["a", "a-b", "a/b", "a/b/c", "ab"]);
+}
+
+#[tokio::test]
+async fn referrers_of_anything_are_an_index_never_an_error() {
+    let registry = open().await;
+    let nobody = Manifest::index(&[]).digest;
+    let answer = registry
+        .get(&format!("/v2/nobody/referrers/{nobody}"))
+        .await
+        .expect(200);
+    assert_eq!(answer.header("content-type"), OCI_INDEX);
+    assert_eq!(
+        answer.json(),
+        json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []})
+    );
+    registry.get("/v2/a/referrers/sha256:short").await.expect(400);
+}
+
+#[tokio::test]
+async fn referrers_are_listed_with_type_and_filtered_by_it() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let layer = registry.push_blob("a", b"signature").await;
+    let signature = Manifest::image(&layer, 9, Some((&image, "example/signature")));
+    let sbom = Manifest::image(&layer, 9, Some((&image, "example/sbom+json")));
+    for manifest in [&signature, &sbom] {
+        let answer = registry
+            .put_manifest("a", manifest.digest.as_str(), manifest)
+            .await
+            .expect(201);
+        assert_eq!(answer.header("oci-subject"), image.digest.as_str());
+    }
+    let path = format!("/v2/a/referrers/{}", image.digest);
+    let all = registry.get(&path).await.expect(200);
+    assert_eq!(all.json()["manifests"].as_array().unwrap().len(), 2);
+    assert_eq!(all.header("oci-filters-applied"), "");
+    for filter in ["example/sbom+json", "example%2Fsbom%2Bjson"] {
+        let some = registry
+            .get(&format!("{path}?artifactType={filter}"))
+            .await
+            .expect(200);
+        assert_eq!(some.header("oci-filters-applied"), "artifactType");
+        let manifests = some.json()["manifests"].clone();
+        assert_eq!(manifests.as_array().unwrap().len(), 1);
+        assert_eq!(manifests[0]["digest"], json!(sbom.digest));
+        assert_eq!(manifests[0]["artifactType"], json!("example/sbom+json"));
+    }
+    registry
+        .delete(&format!("/v2/a/manifests/{}", sbom.digest))
+        .await
+        .expect(202);
+    assert_eq!(
+        registry.get(&path).await.json()["manifests"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}

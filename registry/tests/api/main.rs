@@ -1,0 +1,17 @@
+//! The server as its clients see it: a real one on a free port over a temporary directory, asked over real HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod auth;
+mod blobs;
+mod certificates;
+mod client;
+mod errors;
+mod fixture;
+mod lists;
+mod manifests;
+mod program;
+mod reload;
+mod stopping;
+mod tokens;
+mod uploads;

@@ -1,0 +1,199 @@
+//! Pushing, reading and deleting manifests and tags.
+
+use http::Method;
+
+use crate::fixture::{Manifest, OCI_MANIFEST, open};
+
+#[tokio::test]
+async fn a_manifest_comes_back_byte_for_byte_by_tag_and_by_digest() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    for reference in ["v1", image.digest.as_str()] {
+        let path = format!("/v2/a/manifests/{reference}");
+        let got = registry.get(&path).await.expect(200);
+        assert_eq!(got.text(), image.text);
+        for answer in [got, registry.head(&path).await.expect(200)] {
+            assert_eq!(answer.header("content-type"), OCI_MANIFEST);
+            assert_eq!(answer.header("content-length"), image.text.len().to_string());
+            assert_eq!(answer.header("docker-content-digest"), image.digest.as_str());
+            assert_eq!(answer.header("etag"), format!("\"{}\"", image.digest));
+            let caching = if reference == "v1" {
+                "no-cache"
+            } else {
+                "max-age=31536000, immutable"
+            };
+            assert_eq!(answer.header("cache-control"), caching);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_accept_says_changes_nothing() {
+    let registry = open().await;
+    registry.push_image("a", "v1", "layer").await;
+    let asking = registry
+        .asking(Method::GET, "/v2/a/manifests/v1")
+        .header("accept", "text/html");
+    assert_eq!(
+        asking.send().await.expect(200).header("content-type"),
+        OCI_MANIFEST
+    );
+}
+
+#[tokio::test]
+async fn a_push_answers_where_the_manifest_is() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let answer = registry.put_manifest("a", "v2", &image).await.expect(201);
+    assert_eq!(
+        answer.header("location"),
+        format!("/v2/a/manifests/{}", image.digest)
+    );
+    assert_eq!(answer.header("docker-content-digest"), image.digest.as_str());
+    assert_eq!(answer.header("oci-subject"), "");
+}
+
+#[tokio::test]
+async fn a_manifest_pushed_by_digest_gets_every_tag_of_the_query() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v0", "layer").await;
+    let reference = format!("{}?tag=v1&tag=v2&tag=v1", image.digest);
+    let answer = registry.put_manifest("a", &reference, &image).await.expect(201);
+    let tags: Vec<_> = answer.headers.get_all("oci-tag").iter().collect();
+    assert_eq!(tags, ["v1", "v2"]);
+    registry.get("/v2/a/manifests/v2").await.expect(200);
+    let bad = format!("{}?tag=v3&tag=-bad", image.digest);
+    registry.put_manifest("a", &bad, &image).await.expect(400);
+    registry.get("/v2/a/manifests/v3").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_manifest_under_another_digest_is_refused() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let other = Manifest::index(&[]);
+    let answer = registry
+        .put_manifest("a", other.digest.as_str(), &image)
+        .await
+        .expect(400);
+    assert_eq!(answer.code(), "DIGEST_INVALID");
+}
+
+#[tokio::test]
+async fn a_manifest_whose_blobs_are_missing_is_refused_and_they_are_named() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let answer = registry.put_manifest("b", "v1", &image).await.expect(400);
+    assert_eq!(answer.code(), "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(
+        answer.json()["errors"][0]["detail"]["missing"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    registry.get("/v2/b/manifests/v1").await.expect(404);
+}
+
+#[tokio::test]
+async fn what_is_no_manifest_is_refused() {
+    let registry = open().await;
+    for (media_type, text) in [
+        (OCI_MANIFEST, "no json"),
+        (OCI_MANIFEST, "{}"),
+        ("text/plain", "hello"),
+    ] {
+        let manifest = Manifest::new(media_type, text.to_owned());
+        let answer = registry.put_manifest("a", "v1", &manifest).await.expect(400);
+        assert_eq!(answer.code(), "MANIFEST_INVALID", "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_too_large_is_refused_before_it_is_read() {
+    let registry = open().await;
+    let large = Manifest::new(OCI_MANIFEST, " ".repeat(6 * 1024 * 1024));
+    let answer = registry.put_manifest("a", "v1", &large).await.expect(413);
+    assert_eq!(answer.code(), "MANIFEST_INVALID");
+    let mut stream = registry.connect().await.unwrap();
+    let head = "PUT /v2/a/manifests/v1 HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
+    let answer = crate::stopping::exchange(&mut stream, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_manifest_that_the_client_has_is_not_sent_again() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let etag = format!("\"other\", W/\"{}\"", image.digest);
+    for method in [Method::GET, Method::HEAD] {
+        let asking = registry
+            .asking(method, "/v2/a/manifests/v1")
+            .header("if-none-match", &etag);
+        let answer = asking.send().await.expect(304);
+        assert_eq!(
+            (answer.body.len(), answer.header("docker-content-digest")),
+            (0, image.digest.as_str())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_apart() {
+    let registry = open().await;
+    registry.push_image("a", "v1", "layer").await;
+    assert_eq!(
+        registry.get("/v2/a/manifests/v2").await.expect(404).code(),
+        "MANIFEST_UNKNOWN"
+    );
+    assert_eq!(
+        registry.get("/v2/nobody/manifests/v1").await.expect(404).code(),
+        "NAME_UNKNOWN"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_tag_leaves_the_manifest_and_the_other_tags() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    registry.put_manifest("a", "v2", &image).await.expect(201);
+    registry.delete("/v2/a/manifests/v1").await.expect(202);
+    registry.get("/v2/a/manifests/v1").await.expect(404);
+    registry.get("/v2/a/manifests/v2").await.expect(200);
+    registry
+        .get(&format!("/v2/a/manifests/{}", image.digest))
+        .await
+        .expect(200);
+    assert_eq!(
+        registry.delete("/v2/a/manifests/v1").await.expect(404).code(),
+        "MANIFEST_UNKNOWN"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_manifest_takes_its_tags_along() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    registry.push_image("a", "other", "other layer").await;
+    registry
+        .delete(&format!("/v2/a/manifests/{}", image.digest))
+        .await
+        .expect(202);
+    registry.get("/v2/a/manifests/v1").await.expect(404);
+    assert_eq!(
+        registry.get("/v2/a/tags/list").await.json()["tags"],
+        serde_json::json!(["other"])
+    );
+}
+
+#[tokio::test]
+async fn an_index_may_come_before_what_it_lists() {
+    let registry = open().await;
+    let other = registry.push_image("b", "v1", "layer").await;
+    let index = Manifest::index(&[&other]);
+    registry.put_manifest("a", "multi", &index).await.expect(201);
+    registry
+        .put_manifest("a", "empty", &Manifest::index(&[]))
+        .await
+        .expect(201);
+}

@@ -1,0 +1,274 @@
+//! Pushing blobs in every way that clients do.
+
+use http::Method;
+use portolan_oci::{Algorithm, Digest};
+
+use crate::fixture::{Registry, open};
+
+fn sha256(content: &[u8]) -> Digest {
+    Digest::of(Algorithm::Sha256, content)
+}
+
+/// Begins an upload and returns where it goes on.
+async fn begin(registry: &Registry) -> String {
+    let answer = registry.post("/v2/a/blobs/uploads/").await.expect(202);
+    assert_eq!(answer.header("range"), "0-0");
+    assert_eq!(answer.header("content-length"), "0");
+    assert!(!answer.header("docker-upload-uuid").is_empty());
+    let location = answer.header("location").to_owned();
+    assert!(location.starts_with("/v2/a/blobs/uploads/"), "{location}");
+    location
+}
+
+async fn assert_pushed(registry: &Registry, content: &[u8]) {
+    let answer = registry
+        .get(&format!("/v2/a/blobs/{}", sha256(content)))
+        .await
+        .expect(200);
+    assert_eq!(answer.body, content);
+}
+
+#[tokio::test]
+async fn a_blob_is_pushed_in_one_request() {
+    let registry = open().await;
+    let digest = sha256(b"hello");
+    let path = format!("/v2/a/blobs/uploads/?digest={digest}");
+    let answer = registry
+        .asking(Method::POST, &path)
+        .body("hello")
+        .send()
+        .await
+        .expect(201);
+    assert_eq!(answer.header("location"), format!("/v2/a/blobs/{digest}"));
+    assert_eq!(answer.header("docker-content-digest"), digest.as_str());
+    assert_pushed(&registry, b"hello").await;
+}
+
+#[tokio::test]
+async fn a_blob_is_pushed_by_post_and_put() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let path = format!("{location}?digest={}", sha256(b"hello"));
+    registry
+        .asking(Method::PUT, &path)
+        .body("hello")
+        .send()
+        .await
+        .expect(201);
+    assert_pushed(&registry, b"hello").await;
+}
+
+#[tokio::test]
+async fn a_blob_is_pushed_in_chunks_that_may_be_asked_about_at_any_time() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let answer = registry.get(&location).await.expect(204);
+    assert_eq!(answer.header("range"), "0-0");
+    let chunk = |range: &'static str, body: &'static str| {
+        registry
+            .asking(Method::PATCH, &location)
+            .header("content-range", range)
+            .body(body)
+            .send()
+    };
+    let answer = chunk("0-2", "hel").await.expect(202);
+    assert_eq!(answer.header("range"), "0-2");
+    assert_eq!(answer.header("location"), location);
+    let answer = registry.get(&location).await.expect(204);
+    assert_eq!(
+        (answer.header("range"), answer.header("location")),
+        ("0-2", location.as_str())
+    );
+    chunk("3-4", "lo").await.expect(202);
+    let done = registry.asking(Method::PUT, &format!("{location}?digest={}", sha256(b"hello")));
+    done.send().await.expect(201);
+    assert_pushed(&registry, b"hello").await;
+    registry.get(&location).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let digest = sha256(b"hello");
+    let put = format!("{location}?digest={digest}");
+    for (method, path) in [(Method::PATCH, location.as_str()), (Method::PUT, put.as_str())] {
+        let asking = registry
+            .asking(method, path)
+            .header("content-range", "3-4")
+            .body("lo");
+        let answer = asking.send().await.expect(416);
+        assert_eq!(answer.code(), "BLOB_UPLOAD_INVALID");
+        assert_eq!(
+            (answer.header("location"), answer.header("range")),
+            (location.as_str(), "0-0")
+        );
+    }
+    let long = registry
+        .asking(Method::PATCH, &location)
+        .header("content-range", "0-2")
+        .body("hello");
+    long.send().await.expect(416);
+    assert_eq!(registry.get(&location).await.header("range"), "0-0");
+    let all = registry
+        .asking(Method::PUT, &put)
+        .header("content-range", "0-4")
+        .body("hello");
+    all.send().await.expect(201);
+}
+
+#[tokio::test]
+async fn content_that_has_another_digest_is_refused_in_every_way_of_pushing() {
+    let registry = open().await;
+    let wrong = sha256(b"other");
+    let path = format!("/v2/a/blobs/uploads/?digest={wrong}");
+    let answer = registry
+        .asking(Method::POST, &path)
+        .body("hello")
+        .send()
+        .await
+        .expect(400);
+    assert_eq!(answer.code(), "DIGEST_INVALID");
+    let location = begin(&registry).await;
+    let put = registry
+        .asking(Method::PUT, &format!("{location}?digest={wrong}"))
+        .body("hello");
+    assert_eq!(put.send().await.expect(400).code(), "DIGEST_INVALID");
+    registry.get(&location).await.expect(404);
+    for digest in [wrong, sha256(b"hello")] {
+        registry.head(&format!("/v2/a/blobs/{digest}")).await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn a_finishing_request_that_is_repeated_gets_the_same_answer() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let path = format!("{location}?digest={}", sha256(b"hello"));
+    for _ in 0..2 {
+        registry
+            .asking(Method::PUT, &path)
+            .body("hello")
+            .send()
+            .await
+            .expect(201);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_is_gone() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    registry.delete(&location).await.expect(204);
+    let answer = registry.get(&location).await.expect(404);
+    assert_eq!(answer.code(), "BLOB_UPLOAD_UNKNOWN");
+    registry.delete(&location).await.expect(404);
+    let odd = registry
+        .asking(Method::PATCH, "/v2/a/blobs/uploads/never-was")
+        .body("x");
+    assert_eq!(odd.send().await.expect(404).code(), "BLOB_UPLOAD_UNKNOWN");
+}
+
+#[tokio::test]
+async fn sha512_is_taken_with_and_without_a_hint() {
+    let registry = open().await;
+    let digest = Digest::of(Algorithm::Sha512, b"hello");
+    for start in [
+        "/v2/a/blobs/uploads/?digest-algorithm=sha512",
+        "/v2/b/blobs/uploads/",
+    ] {
+        let location = registry
+            .post(start)
+            .await
+            .expect(202)
+            .header("location")
+            .to_owned();
+        registry
+            .asking(Method::PATCH, &location)
+            .body("hel")
+            .send()
+            .await
+            .expect(202);
+        let put = registry
+            .asking(Method::PUT, &format!("{location}?digest={digest}"))
+            .body("lo");
+        put.send().await.expect(201);
+    }
+    registry.get(&format!("/v2/b/blobs/{digest}")).await.expect(200);
+    let md5 = registry
+        .post("/v2/a/blobs/uploads/?digest-algorithm=md5")
+        .await
+        .expect(400);
+    assert_eq!(md5.code(), "DIGEST_INVALID");
+}
+
+#[tokio::test]
+async fn a_blob_is_mounted_from_a_repository_that_has_it_or_an_upload_begins() {
+    let registry = open().await;
+    let digest = registry.push_blob("a", b"hello").await;
+    for (number, from) in ["&from=a", ""].iter().enumerate() {
+        let path = format!("/v2/b{number}/blobs/uploads/?mount={digest}{from}");
+        let answer = registry.post(&path).await.expect(201);
+        assert_eq!(answer.header("location"), format!("/v2/b{number}/blobs/{digest}"));
+        registry.get(answer.header("location")).await.expect(200);
+    }
+    let missing = sha256(b"nowhere");
+    for query in [
+        format!("mount={missing}&from=a"),
+        format!("mount={digest}&from=nobody"),
+        format!("mount={digest}&from=NOT-A-NAME"),
+    ] {
+        let answer = registry
+            .post(&format!("/v2/c/blobs/uploads/?{query}"))
+            .await
+            .expect(202);
+        assert_eq!(answer.header("range"), "0-0");
+    }
+    registry.get(&format!("/v2/c/blobs/{digest}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_large_body_without_a_length_is_streamed() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let mut stream = registry.connect().await.unwrap();
+    let content = vec![7_u8; 3_000_000];
+    let head = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    for part in content.chunks(100_000) {
+        request.extend(format!("{:x}\r\n", part.len()).into_bytes());
+        request.extend(part);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"0\r\n\r\n");
+    let answer = crate::stopping::exchange(&mut stream, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(answer.contains("range: 0-2999999\r\n"), "{answer}");
+    let put = registry.asking(Method::PUT, &format!("{location}?digest={}", sha256(&content)));
+    put.send().await.expect(201);
+    assert!(
+        registry
+            .metrics()
+            .await
+            .contains("portolan_registry_received_bytes_total 3000000\n")
+    );
+}
+
+#[tokio::test]
+async fn what_came_before_a_lost_connection_counts() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let mut stream = registry.connect().await.unwrap();
+    let head = format!("PATCH {location} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n0123456789");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes())
+        .await
+        .unwrap();
+    tokio::io::AsyncWriteExt::flush(&mut stream).await.unwrap();
+    drop(stream);
+    crate::fixture::eventually("ten bytes are kept", || async {
+        registry.get(&location).await.expect(204).header("range") == "0-9"
+    })
+    .await;
+}
