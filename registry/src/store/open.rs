@@ -205,12 +205,13 @@ fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
 }
 
 /// Returns whether everything on the volume is known to be durable: it is empty, or its last user said so.
-fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
+pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let is_new = check_format(keys)?;
     if disk.read_only().is_some() {
         return Ok(true);
     }
     let mut was_clean = is_new && !keys.shared().exists();
+    let was_changed_since = has_newer_blobs(keys);
     let temporary = keys.temporary();
     if let Err(source) = empty(&temporary) {
         return Err(OpenError::Io {
@@ -221,7 +222,7 @@ fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let probed = disk
         .create_directories(&temporary)
         .and_then(|()| disk.remove_file(&keys.clean()))
-        .map(|said_so| was_clean |= said_so)
+        .map(|said_so| was_clean |= said_so && !was_changed_since)
         .and_then(|()| disk.create_directories(&keys.uploads()))
         .and_then(|()| {
             if is_new {
@@ -249,6 +250,19 @@ fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
             source: io::Error::other(fault),
         }),
     }
+}
+
+/// Whether another program has pushed to the volume since it was closed; each blob is a new entry of its shard.
+fn has_newer_blobs(keys: &Keys) -> bool {
+    let changed_at = |path: &Path| fs::metadata(path).ok()?.modified().ok();
+    let closed_at = changed_at(&keys.clean());
+    ["sha256", "sha512"].iter().any(|algorithm| {
+        let directory = keys.shared().join("blobs").join(algorithm);
+        let shards = names_in(&directory).unwrap_or_default();
+        shards
+            .iter()
+            .any(|shard| changed_at(&directory.join(shard)) > closed_at)
+    })
 }
 
 /// True if there is no format file yet.

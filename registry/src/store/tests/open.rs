@@ -153,6 +153,31 @@ async fn space_and_open_uploads_are_counted() {
     assert!(stats.total_bytes > 0 && stats.available_bytes <= stats.total_bytes);
 }
 
+#[tokio::test]
+async fn only_a_volume_that_was_closed_in_order_and_not_written_since_is_taken_as_durable() {
+    let volume = Volume::new();
+    let keys = volume.keys();
+    let is_durable = || {
+        let disk = Disk::new(keys.root(), keys.temporary(), Box::new(disk::Direct));
+        crate::store::open::prepare(&keys, &disk).unwrap()
+    };
+    assert!(is_durable(), "a new volume");
+    let store = volume.open().await;
+    push_blob(&store, &repository("a"), b"x").await;
+    drop(store);
+    assert!(!is_durable(), "not closed");
+    volume.open().await.close().await;
+    assert!(is_durable(), "closed");
+    assert!(!is_durable(), "opened again and not closed");
+    volume.open().await.close().await;
+    let shard = keys.blob(&digest_of(b"x")).ancestors().nth(2).unwrap().to_owned();
+    File::open(shard)
+        .unwrap()
+        .set_modified(now() + Duration::from_mins(1))
+        .unwrap();
+    assert!(!is_durable(), "somebody else wrote to it");
+}
+
 /// Set for the half of the test below that runs as another user.
 const FOREIGN_VOLUME: &str = "PORTOLAN_TEST_FOREIGN_VOLUME";
 const FOREIGN_USER: u32 = 65532;
