@@ -1,6 +1,7 @@
 # Sourced by test: what a cluster could leave on the machine.
 
 # snapshot: the machine's network, rules, mounts, settings and files as text, without what changes by itself.
+# Of a home directory what Go itself writes below ~/.config does not count.
 snapshot() {
   echo "--- links"; ip -o link | sed -E 's/(state|mode|qlen) [^ ]+//g'
   echo "--- addresses"; ip -o addr | awk '{print $2, $3, $4}'
@@ -12,24 +13,27 @@ snapshot() {
   echo "--- settings"
   sysctl -a 2> /dev/null | grep -vE '^(kernel\.(random|pty|ns_last_pid|sched_domain)|fs\.(dentry-state|inode|file-nr|aio-nr|quota)|net\.netfilter\.nf_conntrack_count|vm\.stat|user\.)'
   echo "--- files"
-  find /run /etc /var/lib /var/log /usr/libexec /opt /dev/shm ~/.kube ~/.config ~/.docker -xdev \
-    -not -path '/var/lib/apt/*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/apt/*' 2> /dev/null | sort
+  find /run /etc /var/lib /var/log /usr/libexec /opt /dev/shm "$HOME" -xdev -not -path '/var/lib/apt/*' \
+    -not -path '/var/lib/dpkg/*' -not -path '/var/log/apt/*' -not -path "$HOME/.config" -not -path "$HOME/.config/go*" 2> /dev/null | sort
 }
 
-# belongings NAME: processes, cgroups and files of the cluster of that name.
+# belongings NAME: processes, cgroups and files of the cluster of that name. Pods' processes are in its cgroups; the others name
+# its state in their arguments, or have its environment and are in another pid namespace than this one.
 belongings() {
-  local process
+  local file process own namespace
+  own=$(readlink /proc/self/ns/pid)
   find /sys/fs/cgroup -type d -name "portolan-$1" 2> /dev/null
   ls -d "$state_root/$1" 2> /dev/null
-  for process in /proc/[0-9]*; do
-    if { tr '\0' '\n' < "$process/cmdline" | grep -qF "$state_root/$1"; } 2> /dev/null ||
-      { [ "$process" != "/proc/$$" ] && [[ $(readlink "$process/exe") != */bash ]] &&
-        tr '\0' '\n' < "$process/environ" | grep -qxF "PORTOLAN_CLUSTER_NAME=$1" &&
-        [[ $(readlink "$process/ns/pid") != $(readlink /proc/self/ns/pid) ]]; } 2> /dev/null; then
-      echo "process ${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline" 2> /dev/null)"
-    fi
-  done
-  return 0
+  {
+    grep -slF -f - /proc/[0-9]*/cmdline <<< "$state_root/$1"
+    for file in $(grep -slzxF -f - /proc/[0-9]*/environ <<< "PORTOLAN_CLUSTER_NAME=$1"); do
+      namespace=$(readlink "${file%/*}/ns/pid") || continue      # it has ended meanwhile
+      [ "$namespace" = "$own" ] || echo "$file"
+    done
+  } | while read -r file; do
+    process=${file%/*}
+    [ ! -e "$process" ] || echo "process ${process#/proc/}: $(tr '\0' ' ' < "$process/cmdline")"
+  done | sort -u
 }
 
 # nothing_left NAME...: fails, and shows what there is.

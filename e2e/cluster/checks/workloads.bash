@@ -10,6 +10,7 @@ check_workloads() {
   check "in --dns resolves them" "$here/in" --dns getent hosts web.checks.svc
   check "in keeps the working directory and the exit status" keeps_directory_and_status
   check "in and trust work from inside" works_from_inside
+  check "the node pulls over TLS from where trust points" pull_by_trust
   check "a claim grows when its class allows it" grow_claim data
   check "a claim of local-fixed does not grow" fixed_claim_is_refused
   check "the volume of a deleted claim is removed" volume_is_removed
@@ -56,6 +57,23 @@ works_from_inside() {
   "$here/in" "$here/in" kubectl get --raw /readyz &&
     "$here/in" "$here/trust" registry.example "$state/pki/ca.crt" https://198.19.0.99 &&
     grep -q '^server = "https://198.19.0.99"$' "$state/certs.d/registry.example/hosts.toml"
+}
+
+# A registry at the node's address, TLS put before it by socat; both end with the cluster.
+pull_by_trust() {
+  mkdir -p "$work/layout" "$work/tls" && tar -xf "$work/busybox.tar" -C "$work/layout" || return 1
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=registry -addext "subjectAltName=IP:$node_address" \
+    -keyout "$work/tls/key" -out "$work/tls/certificate" 2> /dev/null || return 1
+  "$here/in" crane registry serve --address 127.0.0.1:5000 > "$work/registry.log" 2>&1 &
+  "$here/in" socat "OPENSSL-LISTEN:5443,reuseaddr,fork,verify=0,cert=$work/tls/certificate,key=$work/tls/key" TCP:127.0.0.1:5000 \
+    > "$work/socat.log" 2>&1 &
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    "$here/in" crane push "$work/layout" localhost:5000/team/busybox:1 && break
+    sleep 0.2
+  done
+  "$here/trust" registry.checks.svc "$work/tls/certificate" "https://$node_address:5443" &&
+    kubectl -n default run pulled --image registry.checks.svc/team/busybox:1 --image-pull-policy=Always -- sleep 600 &&
+    kubectl -n default wait pod/pulled --for=condition=Ready --timeout=30s
 }
 
 grow_claim() {
