@@ -256,7 +256,7 @@ impl Disk {
             if is_full(&error) {
                 self.fault("fsync", path, error)
             } else {
-                self.fail(path, error)
+                self.fail(path, &error)
             }
         })
     }
@@ -265,7 +265,7 @@ impl Disk {
     /// of a failed writeback only once: whoever hears of it must remember it.
     pub(super) fn start_writeback(&self, path: &Path) {
         match File::open(path).and_then(|file| file.sync_data()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => drop(self.fail(path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => drop(self.fail(path, &error)),
             _ => {}
         }
     }
@@ -275,22 +275,18 @@ impl Disk {
             .seam
             .before(Step::SyncDirectory, path)
             .and_then(|()| File::open(path)?.sync_all());
-        synced.map_err(|error| self.fail(path, error))
+        synced.map_err(|error| self.fail(path, &error))
     }
 
     /// What earlier writes came to is unknown after a failed fsync, and a second fsync may wrongly succeed: no more
     /// writes until somebody has looked at the volume and started the program again.
-    fn fail(&self, path: &Path, source: io::Error) -> Fault {
-        let reason = format!(
+    fn fail(&self, path: &Path, source: &io::Error) -> Fault {
+        let reason = ReadOnlyReason::Failed(format!(
             "fsync of \"{}\" failed ({source}): check the volume and its disk, then restart the registry",
             path.display()
-        );
-        self.set_read_only(ReadOnlyReason::Failed(reason));
-        Fault::Io {
-            action: "fsync",
-            path: path.to_owned(),
-            source,
-        }
+        ));
+        self.set_read_only(reason.clone());
+        Fault::ReadOnly { reason }
     }
 
     /// Sorts an error of a write into what the person who runs the registry must do about it.
