@@ -243,7 +243,7 @@ impl Applier {
         let api: Api<K> = self.api(observed);
         let name = observed.name_any();
         let stale_or_error = |error| match error {
-            kube::Error::Api(status) if status.is_conflict() || status.is_not_found() => Ok(None),
+            kube::Error::Api(status) if is_replaced(&status) || status.is_not_found() => Ok(None),
             source => Err(request("update", observed, source)),
         };
         if let Some(patch) = handover::patch(observed.meta(), self.field_manager) {
@@ -300,6 +300,16 @@ impl Applier {
     fn api<K: Child>(&self, object: &K) -> Api<K> {
         Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
     }
+}
+
+/// Whether a write was refused because the object is no longer the one that was seen: the API server answers 409 to another
+/// resourceVersion, and 422 to a UID that is not that of the object.
+pub fn is_replaced(status: &kube::core::Status) -> bool {
+    let is_about_uid = || {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.field == "metadata.uid")
+    };
+    status.is_conflict() || (status.is_invalid() && is_about_uid())
 }
 
 /// Says whose the object is, when it is not the Registry's with `owner_uid`.

@@ -1,5 +1,7 @@
 //! Whose claim a Registry may use, and who owns it.
 
+use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Child, Scene, condition, message};
@@ -22,6 +24,94 @@ async fn claim(scene: &Scene, name: &str) -> kube::api::DynamicObject {
             .await
     })
     .await
+}
+
+/// Gives the claim a volume of its own, as an administrator without a provisioner does; the cluster's own controller
+/// binds both.
+async fn bind(scene: &Scene, name: &str) {
+    claim(scene, name).await;
+    let volumes = Api::<PersistentVolume>::all(scene.client.clone());
+    let volume = json!({
+        "metadata": {"name": format!("{}-{name}", scene.namespace)},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "claimRef": {"namespace": scene.namespace, "name": name},
+            "hostPath": {"path": "/nonexistent"},
+        },
+    });
+    volumes
+        .create(&PostParams::default(), &serde_json::from_value(volume).unwrap())
+        .await
+        .unwrap();
+    until(&format!("claim {name} is bound"), async || {
+        (claim(scene, name).await.data["status"]["phase"] == "Bound").then_some(())
+    })
+    .await;
+}
+
+/// Waits until the garbage collector took everything that the deleted Registry controlled.
+async fn no_children(scene: &Scene, children: &[Child]) {
+    until("no child is left", async || {
+        for child in children {
+            if scene.find(child).await.is_some() {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn registry_deleted_under_retain_keeps_its_claim_for_the_next_one() {
+    let scene = Scene::new("retained").await;
+    let first = scene
+        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
+        .await;
+    let before = claim(&scene, "depot-data").await;
+    let children = scene.all_children("depot").await;
+    scene
+        .registries()
+        .delete("depot", &DeleteParams::default())
+        .await
+        .unwrap();
+    no_children(&scene, &children).await;
+    assert_eq!(
+        claim(&scene, "depot-data").await.metadata.uid,
+        before.metadata.uid
+    );
+
+    let next = json!({"storage": {"volume": {"existingClaimName": "depot-data"}}});
+    let next = scene.registry("depot", next).await;
+    assert_ne!(next.metadata.uid, first.metadata.uid);
+    scene.all_children("depot").await;
+    let adopted = claim(&scene, "depot-data").await;
+    assert_eq!(adopted.metadata.uid, before.metadata.uid);
+    until("the claim carries the new UID", async || {
+        let labels = claim(&scene, "depot-data").await.metadata.labels?;
+        (labels.get("portolan.dev/registry-uid") == next.metadata.uid.as_ref()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn registry_deleted_under_delete_takes_its_claim_along() {
+    let scene = Scene::new("taken").await;
+    let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});
+    scene.registry("depot", spec).await;
+    claim(&scene, "depot-data").await;
+    let mut children = scene.all_children("depot").await;
+    children.push(Child {
+        kind: "PersistentVolumeClaim",
+        name: "depot-data".to_owned(),
+    });
+    scene
+        .registries()
+        .delete("depot", &DeleteParams::default())
+        .await
+        .unwrap();
+    no_children(&scene, &children).await;
 }
 
 #[tokio::test]
@@ -144,15 +234,7 @@ async fn claim_that_was_bound_and_vanished_is_not_replaced_by_an_empty_one() {
     scene
         .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
         .await;
-    claim(&scene, "depot-data").await;
-    // No volume controller runs here: this is what it would write.
-    let bound =
-        kube::api::Patch::Merge(json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}));
-    let claims = scene.api("PersistentVolumeClaim");
-    claims
-        .patch_status("depot-data", &kube::api::PatchParams::default(), &bound)
-        .await
-        .unwrap();
+    bind(&scene, "depot-data").await;
     let has_capacity = |status: &portolan_crds::v1alpha1::RegistryStatus| {
         status
             .storage
@@ -209,13 +291,7 @@ async fn missing_storage_class_is_awaited() {
     let classes = kube::Api::<k8s_openapi::api::storage::v1::StorageClass>::all(scene.client.clone());
     let made = json!({"metadata": {"name": class}, "provisioner": "example.com/none"});
     let made = serde_json::from_value(made).unwrap();
-    classes
-        .create(&kube::api::PostParams::default(), &made)
-        .await
-        .unwrap();
+    classes.create(&PostParams::default(), &made).await.unwrap();
     claim(&scene, "depot-data").await;
-    classes
-        .delete(&class, &kube::api::DeleteParams::default())
-        .await
-        .unwrap();
+    classes.delete(&class, &DeleteParams::default()).await.unwrap();
 }

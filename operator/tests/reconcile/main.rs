@@ -3,8 +3,12 @@
 //! them is in the e2e tests.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "what a failed test printed tells how it got there")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what a failed test printed tells how it got there"
+)]
 
+mod applier;
 mod certificate;
 mod claim;
 mod drift;
