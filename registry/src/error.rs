@@ -178,7 +178,7 @@ impl From<ManifestError> for ApiError {
                 )
                 .with_detail(json!({"missing": missing}))
             }
-            ManifestError::Referenced { .. } => Self::new(ErrorCode::Denied, message),
+            ManifestError::Referenced { .. } => Self::new(ErrorCode::Unsupported, message),
             ManifestError::Fault(fault) => fault.into(),
         }
     }
