@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use portolan_crds::conditions::{READY, RECONCILING, STALLED, SUSPENDED};
 
-
 /// Types that exist only while they are true.
 const ABNORMAL: [&str; 2] = [RECONCILING, STALLED];
 /// The order in which people read them; others follow in the order given.

@@ -2,16 +2,15 @@
 
 /// A quantity in thousandths, so that `1500m` and `1.5` are the same; `None` for text that is no quantity.
 pub fn parse(text: &str) -> Option<i128> {
-    let digits = text
-        .trim_start_matches(['+', '-'])
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'));
-    let sign_length = text.len() - text.trim_start_matches(['+', '-']).len();
-    let (number, suffix) = text.split_at(digits.map_or(text.len(), |at| at + sign_length));
-    let factor = factor_in_thousandths(suffix)?;
-    let (negative, number) = match number.strip_prefix('-') {
+    let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
-        None => (false, number.strip_prefix('+').unwrap_or(number)),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
+    let suffix_at = unsigned
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(suffix_at);
+    let factor = factor_in_thousandths(suffix)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.len() > 12 || whole.len() > 18 {
         return None;

@@ -96,7 +96,10 @@ async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     let (result, action) = match ended {
         Ok(delay) => {
             context.backoff.reset(&guarded.to_object_ref(()));
-            (PassResult::success, Ok(delay.map_or_else(Action::await_change, Action::requeue)))
+            (
+                PassResult::success,
+                Ok(delay.map_or_else(Action::await_change, Action::requeue)),
+            )
         }
         Err(error) => {
             context.metrics.step_failed(CONTROLLER, error.step());
@@ -107,9 +110,14 @@ async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     action
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the controller calls")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the controller calls"
+)]
 fn error_policy(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let delay = context.backoff.delay_after_failure(guarded.to_object_ref(()), rand::random());
+    let delay = context
+        .backoff
+        .delay_after_failure(guarded.to_object_ref(()), rand::random());
     tracing::warn!(
         namespace = guarded.meta().namespace,
         name = guarded.name_any(),
@@ -135,7 +143,11 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
                 .map_err(Error::from);
         }
     };
-    registry.status = Some(context.written.newest(&registry.metadata, registry.status.as_ref()));
+    registry.status = Some(
+        context
+            .written
+            .newest(&registry.metadata, registry.status.as_ref()),
+    );
     let registry = &registry;
     let mut work = Work::new(context);
     let outcome = work.run(registry).await;
@@ -143,12 +155,21 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
     if let Outcome::Failed(failure) = &outcome
         && !failure.is_stale
     {
-        return Err(Error::Step { step: failure.step, message: failure.message.clone() });
+        return Err(Error::Step {
+            step: failure.step,
+            message: failure.message.clone(),
+        });
     }
-    let pods = work.dereferenced.as_ref().map(|seen| seen.pods.as_slice()).unwrap_or_default();
+    let pods = work
+        .dereferenced
+        .as_ref()
+        .map(|seen| seen.pods.as_slice())
+        .unwrap_or_default();
     let waits = schedule::Waits {
         ask_again_after: context.probes.ask_again_after(pods),
-        obstacle_at: status::obstacle(pods, work.now).filter(|found| !found.is_permanent).map(|found| found.permanent_at),
+        obstacle_at: status::obstacle(pods, work.now)
+            .filter(|found| !found.is_permanent)
+            .map(|found| found.permanent_at),
         has_destroyed: work.has_destroyed,
     };
     Ok(schedule::next_visit(&outcome, waits, work.now))
@@ -169,7 +190,10 @@ async fn report(
         notices.extend(notices::of_transitions(&known.conditions, &status.conditions));
     }
     if !notices.is_empty() {
-        context.publisher.publish(&registry.object_ref(&()), &notices).await;
+        context
+            .publisher
+            .publish(&registry.object_ref(&()), &notices)
+            .await;
     }
     Ok(())
 }
@@ -185,7 +209,13 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(context: &'a Context) -> Self {
-        Self { context, now: now(), dereferenced: None, notices: Vec::new(), has_destroyed: false }
+        Self {
+            context,
+            now: now(),
+            dereferenced: None,
+            notices: Vec::new(),
+            has_destroyed: false,
+        }
     }
 
     async fn run(&mut self, registry: &Registry) -> Outcome {
@@ -214,14 +244,21 @@ impl<'a> Work<'a> {
     ) -> Result<Outcome, Failure> {
         let (context, children, pods) = (self.context, &dereferenced.children, &dereferenced.pods);
         let mut writer = apply::Writer::new(context, &validated, children);
-        let services = writer.apply_services(build::build_services(&validated)).await.map_err(|e| Failure::from(&e))?;
+        let services = writer
+            .apply_services(build::build_services(&validated))
+            .await
+            .map_err(|e| Failure::from(&e))?;
         let addresses = observed::cluster_ips(&services.service);
         let material = self.material(&validated, children, &addresses)?;
         let applied = writer.apply(build::build(&validated, &material)).await;
         let changes = writer.changes;
-        self.notices.extend(notices::of_changes(&changes, &validated.names.stateful_set()));
+        self.notices
+            .extend(notices::of_changes(&changes, &validated.names.stateful_set()));
         let (resources, claim) = applied.map_err(|error| Failure::from(&error))?;
-        self.notices.extend(notices::of_happenings(&material.happenings, validated.has_run_before));
+        self.notices.extend(notices::of_happenings(
+            &material.happenings,
+            validated.has_run_before,
+        ));
 
         let users_certificate = dereferenced.tls_secret.found();
         let attempt = context.probes.nudges_due(pods, self.now);
@@ -232,7 +269,8 @@ impl<'a> Work<'a> {
             .await
             .map_err(|error| Failure::from(&error))?;
         self.has_destroyed = destruction.is_some();
-        self.notices.extend(destruction.as_ref().and_then(notices::of_destruction));
+        self.notices
+            .extend(destruction.as_ref().and_then(notices::of_destruction));
 
         let expected = probing::Expectation::new(&material);
         let access = probing::admin_access(&validated, &resources.admin);
@@ -257,7 +295,12 @@ impl<'a> Work<'a> {
             }
             None => Vec::new(),
         };
-        Ok(Outcome::Suspended(Box::new(Progress::suspended(validated, &material, dereferenced, answers))))
+        Ok(Outcome::Suspended(Box::new(Progress::suspended(
+            validated,
+            &material,
+            dereferenced,
+            answers,
+        ))))
     }
 
     fn material(
@@ -267,12 +310,18 @@ impl<'a> Work<'a> {
         addresses: &[String],
     ) -> Result<material::Material, Failure> {
         let mut random = rand::rng();
-        let mut sources = Sources { now: self.now, random: &mut random };
+        let mut sources = Sources {
+            now: self.now,
+            random: &mut random,
+        };
         material::renew(validated, children, addresses, &mut sources).map_err(|error| Failure::from(&error))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the driver reads the clock once per pass and hands it to the steps")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver reads the clock once per pass and hands it to the steps"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -72,7 +72,12 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub fn new(context: &'a Context, registry: &'a ValidatedRegistry, children: &'a Children) -> Self {
-        Self { context, registry, children, changes: Changes::default() }
+        Self {
+            context,
+            registry,
+            children,
+            changes: Changes::default(),
+        }
     }
 
     /// The Services come first: the certificate names their addresses.
@@ -80,17 +85,26 @@ impl<'a> Writer<'a> {
         &mut self,
         prepared: Services<Prepared>,
     ) -> Result<Services<Applied>, ApplyError> {
-        let Services { service, headless_service, state: _ } = prepared;
+        let Services {
+            service,
+            headless_service,
+            state: _,
+        } = prepared;
         let children = self.children;
         Ok(Services {
             service: self.one(service, children.service.as_deref()).await?,
-            headless_service: self.one(headless_service, children.headless_service.as_deref()).await?,
+            headless_service: self
+                .one(headless_service, children.headless_service.as_deref())
+                .await?,
             state: PhantomData,
         })
     }
 
     /// The rest. A field that is added to `Resources` does not compile until it is applied here.
-    pub async fn apply(&mut self, prepared: Resources<Prepared>) -> Result<(Resources<Applied>, Option<PersistentVolumeClaim>), ApplyError> {
+    pub async fn apply(
+        &mut self,
+        prepared: Resources<Prepared>,
+    ) -> Result<(Resources<Applied>, Option<PersistentVolumeClaim>), ApplyError> {
         let Resources {
             claim,
             service_account,
@@ -114,7 +128,9 @@ impl<'a> Writer<'a> {
         };
         let applied = Resources {
             claim,
-            service_account: self.one(service_account, children.service_account.as_deref()).await?,
+            service_account: self
+                .one(service_account, children.service_account.as_deref())
+                .await?,
             ca_key: self.maybe(ca_key, children.ca_key.as_deref()).await?,
             // Clients learn a new authority before a certificate of it is served.
             ca_config_map: self.one(ca_config_map, children.ca_config_map.as_deref()).await?,
@@ -135,11 +151,19 @@ impl<'a> Writer<'a> {
 
     async fn config(&mut self, config: Secret) -> Result<Secret, ApplyError> {
         let name = config.name_any();
-        let observed = self.children.configs.iter().find(|existing| existing.name_any() == name);
+        let observed = self
+            .children
+            .configs
+            .iter()
+            .find(|existing| existing.name_any() == name);
         self.one(config, observed.map(|existing| &**existing)).await
     }
 
-    async fn maybe(&mut self, prepared: Option<Secret>, observed: Option<&Secret>) -> Result<Option<Secret>, ApplyError> {
+    async fn maybe(
+        &mut self,
+        prepared: Option<Secret>,
+        observed: Option<&Secret>,
+    ) -> Result<Option<Secret>, ApplyError> {
         match prepared {
             Some(prepared) => self.one(prepared, observed).await.map(Some),
             None => Ok(None),
@@ -159,7 +183,10 @@ impl<'a> Writer<'a> {
                 Ok(object)
             }
             Outcome::Unchanged(object) => Ok(object),
-            Outcome::Foreign(found) => Err(ApplyError::Foreign(super::validate::conflict(&found.kind, &found.name))),
+            Outcome::Foreign(found) => Err(ApplyError::Foreign(super::validate::conflict(
+                &found.kind,
+                &found.name,
+            ))),
             Outcome::Stale => Err(self.why_stale(&prepared).await),
         }
     }

@@ -87,3 +87,6 @@ pub fn build(registry: &ValidatedRegistry, material: &Material) -> Resources<Pre
         state: PhantomData,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,11 @@ pub enum DereferenceError {
 
 /// Reads all of it. A Registry whose name cannot carry children has none.
 pub async fn dereference(registry: &Registry, context: &Context) -> Result<Dereferenced, DereferenceError> {
-    context.stores.ready().await.map_err(|_| DereferenceError::WatchEnded)?;
+    context
+        .stores
+        .ready()
+        .await
+        .map_err(|_| DereferenceError::WatchEnded)?;
     let namespace = registry.namespace().unwrap_or_default();
     let Ok(names) = Names::new(&namespace, &registry.name_any(), &context.settings.cluster_domain) else {
         return Ok(Dereferenced::default());
@@ -66,7 +70,11 @@ pub async fn dereference(registry: &Registry, context: &Context) -> Result<Deref
     })
 }
 
-async fn children(registry: &Registry, names: &Names, context: &Context) -> Result<Children, DereferenceError> {
+async fn children(
+    registry: &Registry,
+    names: &Names,
+    context: &Context,
+) -> Result<Children, DereferenceError> {
     let (client, stores) = (&context.client, &context.stores);
     let namespace = names.namespace();
     let secret = |name: String| find(client, &stores.secrets, namespace, name);
@@ -74,13 +82,24 @@ async fn children(registry: &Registry, names: &Names, context: &Context) -> Resu
     let (service, headless_service, service_account, stateful_set, ca_config_map) = tokio::try_join!(
         service(names.service()),
         service(names.headless_service()),
-        find(client, &stores.service_accounts, namespace, names.service_account()),
+        find(
+            client,
+            &stores.service_accounts,
+            namespace,
+            names.service_account()
+        ),
         find(client, &stores.stateful_sets, namespace, names.stateful_set()),
         find(client, &stores.config_maps, namespace, names.ca_config_map()),
     )?;
     let is_managed = registry.spec.tls.secret_ref.is_none();
     let (ca_key, tls, token_keys, admin) = tokio::try_join!(
-        when(is_managed, client, &stores.secrets, namespace, names.ca_key_secret()),
+        when(
+            is_managed,
+            client,
+            &stores.secrets,
+            namespace,
+            names.ca_key_secret()
+        ),
         when(is_managed, client, &stores.secrets, namespace, names.tls_secret()),
         secret(names.token_keys_secret()),
         secret(names.admin_secret()),
@@ -94,7 +113,10 @@ async fn children(registry: &Registry, names: &Names, context: &Context) -> Resu
     let claim = match &registry.spec.storage.volume {
         None => None,
         Some(volume) => {
-            let name = volume.existing_claim_name.clone().unwrap_or_else(|| names.claim());
+            let name = volume
+                .existing_claim_name
+                .clone()
+                .unwrap_or_else(|| names.claim());
             find(client, &stores.claims, namespace, name).await?
         }
     };
@@ -130,8 +152,12 @@ where
     if let Some(seen) = store.get(&ObjectRef::new(&name).within(namespace)) {
         return Ok(Some(seen));
     }
-    let found = Api::<K>::namespaced(client.clone(), namespace).get_opt(&name).await;
-    found.map(|object| object.map(Arc::new)).map_err(|source| read_error::<K>(name, source))
+    let found = Api::<K>::namespaced(client.clone(), namespace)
+        .get_opt(&name)
+        .await;
+    found
+        .map(|object| object.map(Arc::new))
+        .map_err(|source| read_error::<K>(name, source))
 }
 
 /// Where the user brings the certificate, ours are looked up only in the store: nothing needs them.
@@ -155,7 +181,11 @@ fn configs(names: &Names, store: &Store<Secret>) -> Vec<Arc<Secret>> {
             && secret.labels().get(REGISTRY).map(String::as_str) == Some(names.registry())
             && secret.name_any().starts_with(&prefix)
     };
-    let mut found: Vec<_> = store.state().into_iter().filter(|secret| is_config(secret)).collect();
+    let mut found: Vec<_> = store
+        .state()
+        .into_iter()
+        .filter(|secret| is_config(secret))
+        .collect();
     found.sort_by_key(|secret| secret.name_any());
     found
 }
@@ -182,7 +212,13 @@ fn claim_user(registry: &Registry, children: &Children, context: &Context) -> Op
         let other: &kube::core::DeserializeGuard<Registry> = other;
         other.meta().uid.as_ref() == Some(uid)
     };
-    context.stores.registries.state().iter().find(is_user).map(|other| other.name_any())
+    context
+        .stores
+        .registries
+        .state()
+        .iter()
+        .find(is_user)
+        .map(|other| other.name_any())
 }
 
 async fn storage_class(
@@ -190,11 +226,16 @@ async fn storage_class(
     children: &Children,
     client: &Client,
 ) -> Result<Reference<StorageClass>, DereferenceError> {
-    let Some(volume) = &registry.spec.storage.volume else { return Ok(Reference::NotAsked) };
+    let Some(volume) = &registry.spec.storage.volume else {
+        return Ok(Reference::NotAsked);
+    };
     let name = match children.claim.as_deref() {
         None if volume.existing_claim_name.is_none() => volume.storage_class_name.clone(),
         Some(claim) if validate::wants_growth(volume, claim) => {
-            let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone());
+            let class = claim
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.storage_class_name.clone());
             match class.filter(|class| !class.is_empty()) {
                 Some(class) => Some(class),
                 None => return Ok(Reference::Absent),
@@ -202,7 +243,9 @@ async fn storage_class(
         }
         _ => None,
     };
-    let Some(name) = name else { return Ok(Reference::NotAsked) };
+    let Some(name) = name else {
+        return Ok(Reference::NotAsked);
+    };
     reference(Api::all(client.clone()), name).await
 }
 
@@ -211,13 +254,19 @@ async fn tls_secret(
     namespace: &str,
     context: &Context,
 ) -> Result<Reference<Secret>, DereferenceError> {
-    let Some(secret_ref) = &registry.spec.tls.secret_ref else { return Ok(Reference::NotAsked) };
+    let Some(secret_ref) = &registry.spec.tls.secret_ref else {
+        return Ok(Reference::NotAsked);
+    };
     let name = secret_ref.name.clone();
     let secrets = &context.referenced_secrets;
     if let Some(current) = secrets.current(namespace, &name) {
         return Ok(Reference::Found((*current).clone()));
     }
-    let found = reference(Api::<Secret>::namespaced(context.client.clone(), namespace), name.clone()).await?;
+    let found = reference(
+        Api::<Secret>::namespaced(context.client.clone(), namespace),
+        name.clone(),
+    )
+    .await?;
     match &found {
         Reference::Found(secret) => secrets.remember(namespace, &name, Arc::new(secret.clone())),
         _ => secrets.forget(namespace, &name),
@@ -238,5 +287,9 @@ where
 }
 
 fn read_error<K: Resource<DynamicType = ()>>(name: String, source: kube::Error) -> DereferenceError {
-    DereferenceError::Read { kind: K::kind(&()).into_owned(), name, source: Box::new(source) }
+    DereferenceError::Read {
+        kind: K::kind(&()).into_owned(),
+        name,
+        source: Box::new(source),
+    }
 }

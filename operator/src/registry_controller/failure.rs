@@ -18,7 +18,12 @@ impl From<&DereferenceError> for Failure {
 
 impl From<&MaterialError> for Failure {
     fn from(error: &MaterialError) -> Self {
-        Self { step: "material", message: explain(error), stalled_reason: None, is_stale: false }
+        Self {
+            step: "material",
+            message: explain(error),
+            stalled_reason: None,
+            is_stale: false,
+        }
     }
 }
 
@@ -31,10 +36,15 @@ impl From<&ApplyError> for Failure {
                 stalled_reason: Some(FOREIGN_OBJECT_CONFLICT),
                 is_stale: false,
             },
-            ApplyError::Stale { .. } => {
-                Self { step: "apply", message: explain(error), stalled_reason: None, is_stale: true }
+            ApplyError::Stale { .. } => Self {
+                step: "apply",
+                message: explain(error),
+                stalled_reason: None,
+                is_stale: true,
+            },
+            ApplyError::Write(_) | ApplyError::Claim { .. } | ApplyError::Nudge { .. } => {
+                of_request("apply", error)
             }
-            ApplyError::Write(_) | ApplyError::Claim { .. } | ApplyError::Nudge { .. } => of_request("apply", error),
         }
     }
 }
@@ -46,7 +56,12 @@ fn of_request(step: &'static str, error: &(dyn StdError + 'static)) -> Failure {
         Some(status) if status.is_invalid() => Some(REFUSED_BY_KUBERNETES),
         _ => None,
     };
-    Failure { step, message: explain(error), stalled_reason, is_stale: false }
+    Failure {
+        step,
+        message: explain(error),
+        stalled_reason,
+        is_stale: false,
+    }
 }
 
 /// A quota and a namespace that is going away are answered with the same code, and heal by themselves.
@@ -57,11 +72,7 @@ fn is_missing_permission(status: &Status) -> bool {
 fn status_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Status> {
     let mut current = Some(error);
     while let Some(error) = current {
-        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
-            return Some(status);
-        }
-        // A boxed source is found as what it boxes.
-        if let Some(status) = error.downcast_ref::<Status>() {
+        if let Some(kube::Error::Api(status)) = kube_error(error) {
             return Some(status);
         }
         current = error.source();
@@ -69,12 +80,19 @@ fn status_of<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Status> {
     None
 }
 
+/// Errors of requests are boxed where they are a source, and a box is a type of its own.
+fn kube_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a kube::Error> {
+    error
+        .downcast_ref::<kube::Error>()
+        .or_else(|| error.downcast_ref::<Box<kube::Error>>().map(|boxed| &**boxed))
+}
+
 /// The whole chain in one line, each part once.
 pub(super) fn explain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut current = Some(error);
     while let Some(error) = current {
-        let part = match error.downcast_ref::<kube::Error>() {
+        let part = match kube_error(error) {
             // Its own words repeat the answer twice, once as Rust prints it.
             Some(kube::Error::Api(status)) => status.message.clone(),
             _ => error.to_string(),
@@ -85,7 +103,7 @@ pub(super) fn explain(error: &(dyn StdError + 'static)) -> String {
             }
             text.push_str(&part);
         }
-        if matches!(error.downcast_ref::<kube::Error>(), Some(kube::Error::Api(_))) {
+        if matches!(kube_error(error), Some(kube::Error::Api(_))) {
             break;
         }
         current = error.source();
@@ -112,13 +130,22 @@ mod tests {
         let message = "secrets \"depot-tls\" is forbidden: User \"portolan\" cannot get resource \"secrets\" in API group \"\"";
         let failure = refused(403, "Forbidden", message);
         assert_eq!(failure.stalled_reason, Some(PERMISSION_DENIED));
-        assert_eq!(failure.message, format!("cannot read Secret \"depot-tls\": {message}"));
-        assert_eq!(refused(403, "Forbidden", "exceeded quota: small").stalled_reason, None);
+        assert_eq!(
+            failure.message,
+            format!("cannot read Secret \"depot-tls\": {message}")
+        );
+        assert_eq!(
+            refused(403, "Forbidden", "exceeded quota: small").stalled_reason,
+            None
+        );
     }
 
     #[test]
     fn object_that_kubernetes_finds_invalid_needs_a_person() {
-        assert_eq!(refused(422, "Invalid", "spec is immutable").stalled_reason, Some(REFUSED_BY_KUBERNETES));
+        assert_eq!(
+            refused(422, "Invalid", "spec is immutable").stalled_reason,
+            Some(REFUSED_BY_KUBERNETES)
+        );
         assert_eq!(refused(500, "InternalError", "etcd").stalled_reason, None);
     }
 }

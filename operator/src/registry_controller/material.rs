@@ -193,3 +193,6 @@ fn is_young(facts: &CertificateFacts, now: Timestamp) -> bool {
 fn issue_error(host: String) -> impl FnOnce(CertificateError) -> MaterialError {
     move |source| MaterialError::Certificate { host, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,12 @@ use kube::ResourceExt as _;
 /// What conditions tell by changing.
 pub fn of_transitions(before: &[Condition], after: &[Condition]) -> Vec<Notice> {
     let mut notices = Vec::new();
-    let mut tell = |reason, note: &str| notices.push(Notice { reason, note: note.to_owned() });
+    let mut tell = |reason, note: &str| {
+        notices.push(Notice {
+            reason,
+            note: note.to_owned(),
+        })
+    };
     let appeared = |kind: &str| {
         let now = find(after, kind).filter(|condition| condition.status == "True")?;
         let same = find(before, kind).is_some_and(|old| old.status == "True" && old.reason == now.reason);
@@ -37,7 +42,9 @@ pub fn of_transitions(before: &[Condition], after: &[Condition]) -> Vec<Notice> 
     }
     if is_true(after, READY) && !is_true(before, READY) {
         let was_rolling = find(before, RECONCILING).is_some_and(|old| old.reason == reasons::ROLLING_UPDATE);
-        let message = find(after, READY).map(|ready| ready.message.clone()).unwrap_or_default();
+        let message = find(after, READY)
+            .map(|ready| ready.message.clone())
+            .unwrap_or_default();
         if was_rolling {
             tell(Reason::RolloutCompleted, "every pod runs what the spec says");
         }
@@ -59,16 +66,28 @@ fn stalled_reason(reason: &str) -> Reason {
 pub fn of_changes(changes: &Changes, stateful_set: &str) -> Vec<Notice> {
     let mut notices = Vec::new();
     if !changes.created.is_empty() {
-        notices.push(Notice { reason: Reason::Created, note: format!("created {}", changes.created.join(", ")) });
+        notices.push(Notice {
+            reason: Reason::Created,
+            note: format!("created {}", changes.created.join(", ")),
+        });
     }
     if !changes.updated.is_empty() {
-        notices.push(Notice { reason: Reason::Updated, note: format!("updated {}", changes.updated.join(", ")) });
+        notices.push(Notice {
+            reason: Reason::Updated,
+            note: format!("updated {}", changes.updated.join(", ")),
+        });
     }
     if changes.updated.contains(&format!("StatefulSet {stateful_set}")) {
-        notices.push(Notice { reason: Reason::RolloutStarted, note: format!("StatefulSet {stateful_set} changed") });
+        notices.push(Notice {
+            reason: Reason::RolloutStarted,
+            note: format!("StatefulSet {stateful_set} changed"),
+        });
     }
     if let Some(size) = &changes.resized_to {
-        notices.push(Notice { reason: Reason::VolumeExpanded, note: format!("the claim asks for {size} now") });
+        notices.push(Notice {
+            reason: Reason::VolumeExpanded,
+            note: format!("the claim asks for {size} now"),
+        });
     }
     notices
 }
@@ -103,7 +122,10 @@ pub fn of_destruction(destruction: &Destruction) -> Option<Notice> {
     match destruction {
         Destruction::StuckPod(pod) => Some(Notice {
             reason: Reason::Updated,
-            note: format!("deleted pod {}, which was not ready and of an older template", pod.name_any()),
+            note: format!(
+                "deleted pod {}, which was not ready and of an older template",
+                pod.name_any()
+            ),
         }),
         // A person who did not write the Secret does not miss it.
         Destruction::UnusedSecret(_) => None,
@@ -143,8 +165,16 @@ mod tests {
             Finding::new(READY, Truth::False, reasons::ROLLING_UPDATE, "rolls"),
             Finding::new(RECONCILING, Truth::True, reasons::ROLLING_UPDATE, "rolls"),
         ]);
-        let ready = conditions(vec![Finding::new(READY, Truth::True, reasons::SUCCEEDED, "push to it")]);
-        assert_eq!(reasons_of(&of_transitions(&rolling, &ready)), [Reason::RolloutCompleted, Reason::Ready]);
+        let ready = conditions(vec![Finding::new(
+            READY,
+            Truth::True,
+            reasons::SUCCEEDED,
+            "push to it",
+        )]);
+        assert_eq!(
+            reasons_of(&of_transitions(&rolling, &ready)),
+            [Reason::RolloutCompleted, Reason::Ready]
+        );
         assert_eq!(reasons_of(&of_transitions(&[], &ready)), [Reason::Ready]);
     }
 
@@ -152,7 +182,10 @@ mod tests {
     fn suspension_is_told_when_it_begins_and_when_it_ends() {
         let ready = Finding::new(READY, Truth::True, reasons::SUCCEEDED, "fine");
         let suspended = Finding::new(SUSPENDED, Truth::True, reasons::SUSPENDED, "waits");
-        let (on, off) = (conditions(vec![ready.clone(), suspended]), conditions(vec![ready]));
+        let (on, off) = (
+            conditions(vec![ready.clone(), suspended]),
+            conditions(vec![ready]),
+        );
         assert_eq!(reasons_of(&of_transitions(&off, &on)), [Reason::Suspended]);
         assert_eq!(reasons_of(&of_transitions(&on, &off)), [Reason::Resumed]);
     }

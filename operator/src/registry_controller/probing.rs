@@ -112,7 +112,11 @@ impl Probes {
         now: Timestamp,
     ) -> Answer {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let before = self.remembered().get(&uid).cloned().filter(|before| before.expected == *expected);
+        let before = self
+            .remembered()
+            .get(&uid)
+            .cloned()
+            .filter(|before| before.expected == *expected);
         if let Some(before) = &before
             && before.answer.is_right(expected)
             && now.duration_since(before.asked_at) < TRUSTED_FOR
@@ -120,7 +124,11 @@ impl Probes {
             return before.answer.clone();
         }
         let (certificate, report) = tokio::join!(
-            probe::served_certificate(SocketAddr::new(address, REGISTRY_PORT), &access.server_name, TIMEOUT),
+            probe::served_certificate(
+                SocketAddr::new(address, REGISTRY_PORT),
+                &access.server_name,
+                TIMEOUT
+            ),
             probe::registry_report(SocketAddr::new(address, ADMIN_PORT), access, TIMEOUT),
         );
         let answer = Answer {
@@ -134,7 +142,10 @@ impl Probes {
             expected: expected.clone(),
             answer: answer.clone(),
             asked_at: now,
-            waiting_since: before.as_ref().filter(|b| !b.answer.is_right(expected)).map_or(now, |b| b.waiting_since),
+            waiting_since: before
+                .as_ref()
+                .filter(|b| !b.answer.is_right(expected))
+                .map_or(now, |b| b.waiting_since),
             questions: before.map_or(0, |before| before.questions.saturating_add(1)),
         };
         self.remembered().insert(uid, remembered);
@@ -153,7 +164,9 @@ impl Probes {
     /// How soon to ask again: at once after a change, less and less often when a pod stays behind.
     pub fn ask_again_after(&self, pods: &[Arc<Pod>]) -> Option<Duration> {
         let questions = self.wrong(pods).iter().map(|wrong| wrong.questions).max()?;
-        Some(Duration::from_millis(250).mul_f64(1.25_f64.powi(i32::try_from(questions.min(24)).unwrap_or(24))))
+        Some(
+            Duration::from_millis(250).mul_f64(1.25_f64.powi(i32::try_from(questions.min(24)).unwrap_or(24))),
+        )
     }
 
     fn wrong(&self, pods: &[Arc<Pod>]) -> Vec<Remembered> {

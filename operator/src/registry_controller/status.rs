@@ -74,7 +74,11 @@ impl Progress {
         answers: Vec<Answer>,
     ) -> Self {
         let stateful_set = Some(resources.stateful_set.clone());
-        Self { stateful_set, claim, ..Self::of(registry, material, answers) }
+        Self {
+            stateful_set,
+            claim,
+            ..Self::of(registry, material, answers)
+        }
     }
 
     /// Without apply: what the watches show.
@@ -86,7 +90,11 @@ impl Progress {
     ) -> Self {
         let stateful_set = dereferenced.children.stateful_set.as_deref().cloned();
         let claim = dereferenced.children.claim.as_deref().cloned();
-        Self { stateful_set, claim, ..Self::of(registry, material, answers) }
+        Self {
+            stateful_set,
+            claim,
+            ..Self::of(registry, material, answers)
+        }
     }
 
     fn of(registry: ValidatedRegistry, material: &Material, answers: Vec<Answer>) -> Self {
@@ -105,7 +113,10 @@ impl Progress {
 
     /// Whether the pods are asked for as the spec says; only suspension can make this false.
     fn has_wanted_template(&self) -> bool {
-        let inputs = self.stateful_set.as_ref().and_then(|set| annotation(set, TEMPLATE_INPUTS));
+        let inputs = self
+            .stateful_set
+            .as_ref()
+            .and_then(|set| annotation(set, TEMPLATE_INPUTS));
         inputs == Some(self.registry.template.inputs.as_str())
     }
 }
@@ -123,7 +134,10 @@ pub fn status(
     let mut findings = summary::findings(registry, outcome, &parts);
     findings.extend(parts.into_findings());
     let conditions = conditions::merge(&previous.conditions, findings, generation, now);
-    debug_assert_eq!(conditions::violations(&conditions, generation, generation), Vec::<String>::new());
+    debug_assert_eq!(
+        conditions::violations(&conditions, generation, generation),
+        Vec::<String>::new()
+    );
     let mut status = RegistryStatus {
         storage: storage::status(registry, dereferenced, outcome, previous.storage.clone()),
         observed_generation: Some(generation),
@@ -203,7 +217,11 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
     let is_served = serving::is_served(progress);
     let before = status.tls.take().unwrap_or_default();
     status.tls = Some(TlsStatus {
-        not_after: if is_served { Some(Time(progress.not_after)) } else { before.not_after },
+        not_after: if is_served {
+            Some(Time(progress.not_after))
+        } else {
+            before.not_after
+        },
         renewal_time: match registry.tls {
             Tls::Managed(_) => progress.renewal_at.map(Time),
             Tls::Users(_) => None,
@@ -214,13 +232,21 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
             before.served_serial
         },
     });
-    let running = progress.answers.iter().find_map(|answer| answer.report.as_ref().ok());
+    let running = progress
+        .answers
+        .iter()
+        .find_map(|answer| answer.report.as_ref().ok());
     let before = status.version.take().unwrap_or_default();
     status.version = Some(VersionStatus {
-        running: running.map(|report| shortened(&report.version)).or(before.running),
+        running: running
+            .map(|report| shortened(&report.version))
+            .or(before.running),
         desired: Some(shortened(tag(&registry.template.image))),
     });
-    let revision = progress.stateful_set.as_ref().and_then(|set| annotation(set, TEMPLATE_REVISION));
+    let revision = progress
+        .stateful_set
+        .as_ref()
+        .and_then(|set| annotation(set, TEMPLATE_REVISION));
     status.template_revision = revision.and_then(|revision| revision.parse().ok());
 }
 
@@ -237,3 +263,6 @@ fn tag(image: &str) -> &str {
 fn shortened(text: &str) -> String {
     text.chars().take(128).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::Controller;
 use kube::runtime::controller::Config;
 use kube::runtime::reflector::{Lookup as _, ObjectRef, Store};
 use kube::runtime::utils::Backoff;
-use kube::runtime::Controller;
 use portolan_crds::v1alpha1::Registry;
 
 use crate::context::Context;
@@ -91,7 +91,12 @@ fn users_of_certificate<K>(context: &Context, secret: &PartialObjectMeta<K>) -> 
 fn users_of_class(store: &Store<Guarded>, name: &str) -> Vec<ObjectRef<Guarded>> {
     users(store, |registry| {
         let volume = registry.spec.storage.volume.as_ref();
-        volume.is_some_and(|volume| volume.storage_class_name.as_deref().is_none_or(|class| class == name))
+        volume.is_some_and(|volume| {
+            volume
+                .storage_class_name
+                .as_deref()
+                .is_none_or(|class| class == name)
+        })
     })
 }
 

@@ -39,18 +39,27 @@ impl Written {
             .as_ref()
             .and_then(|uid| written.get(uid))
             .filter(|(version, _)| shown.is_none() || *version > version_of(metadata));
-        newer.map(|(_, status)| status.clone()).or_else(|| shown.cloned()).unwrap_or_default()
+        newer
+            .map(|(_, status)| status.clone())
+            .or_else(|| shown.cloned())
+            .unwrap_or_default()
     }
 
     /// Drops what belongs to Registries that are gone.
     pub fn retain(&self, is_alive: impl Fn(&str) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| is_alive(uid));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| is_alive(uid));
     }
 
     fn remember(&self, metadata: &ObjectMeta, status: &RegistryStatus) {
         if let Some(uid) = metadata.uid.clone() {
             let entry = (version_of(metadata), status.clone());
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, entry);
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(uid, entry);
         }
     }
 }
@@ -84,7 +93,10 @@ pub async fn update_status(
         }
         // Deleted, or deleted and created again: there is nothing to write to, or another pass will.
         Err(kube::Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => Ok(false),
-        Err(source) => Err(UpdateStatusError { name, source: Box::new(source) }),
+        Err(source) => Err(UpdateStatusError {
+            name,
+            source: Box::new(source),
+        }),
     }
 }
 
@@ -107,12 +119,18 @@ pub async fn report_undecodable(
         conditions: conditions::merge(&known.conditions, findings, generation, now),
         ..known.clone()
     };
-    update_status(&context.client, &context.written, metadata, &known, &status).await.map(|_| ())
+    update_status(&context.client, &context.written, metadata, &known, &status)
+        .await
+        .map(|_| ())
 }
 
 /// Resource versions of built-in storage are numbers that only grow.
 fn version_of(metadata: &ObjectMeta) -> u128 {
-    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+    metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -128,14 +146,21 @@ mod tests {
     }
 
     fn status(endpoint: &str) -> RegistryStatus {
-        RegistryStatus { endpoint: Some(endpoint.to_owned()), ..RegistryStatus::default() }
+        RegistryStatus {
+            endpoint: Some(endpoint.to_owned()),
+            ..RegistryStatus::default()
+        }
     }
 
     #[test]
     fn watch_that_lags_behind_does_not_hide_what_was_written() {
         let written = Written::default();
         written.remember(&metadata("10"), &status("written"));
-        let newest = |version: &str| written.newest(&metadata(version), Some(&status("shown"))).endpoint;
+        let newest = |version: &str| {
+            written
+                .newest(&metadata(version), Some(&status("shown")))
+                .endpoint
+        };
         assert_eq!(newest("9").as_deref(), Some("written"));
         assert_eq!(newest("10").as_deref(), Some("shown"));
         assert_eq!(newest("11").as_deref(), Some("shown"));

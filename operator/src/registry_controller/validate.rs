@@ -191,3 +191,6 @@ pub fn validate(
 fn collect<T>(problems: &mut Vec<Problem>, outcome: Result<T, Problem>) -> Option<T> {
     outcome.map_err(|problem| problems.push(problem)).ok()
 }
+
+#[cfg(test)]
+mod tests;

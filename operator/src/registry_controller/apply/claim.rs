@@ -4,7 +4,9 @@
 //! of their own that owns nothing but the label, the size and, under Delete, the owner reference; so a Registry that
 //! takes over the claim of another one never touches the rest. It is never deleted here.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -22,7 +24,9 @@ const FIELD_MANAGER: &str = "portolan-operator/claim";
 impl Writer<'_> {
     pub(super) async fn claim(&mut self, claim: &Claim) -> Result<PersistentVolumeClaim, ApplyError> {
         let observed = match (&claim.plan, self.children.claim.as_deref()) {
-            (ClaimPlan::Create { size, class }, _) => self.create_claim(claim, size, class.as_deref()).await?,
+            (ClaimPlan::Create { size, class }, _) => {
+                self.create_claim(claim, size, class.as_deref()).await?
+            }
             (ClaimPlan::Keep { .. }, Some(observed)) => observed.clone(),
             (ClaimPlan::Keep { .. }, None) => return Err(stale(claim)),
         };
@@ -34,7 +38,9 @@ impl Writer<'_> {
             return Ok(observed);
         }
         let was_requested = requested(&observed).unwrap_or_default();
-        let grows = request.as_deref().filter(|request| !quantity::are_equal(request, was_requested));
+        let grows = request
+            .as_deref()
+            .filter(|request| !quantity::are_equal(request, was_requested));
         let patched = self.patch_claim(claim, &observed, request.as_deref()).await?;
         self.changes.resized_to = grows.map(str::to_owned);
         Ok(patched)
@@ -47,7 +53,10 @@ impl Writer<'_> {
     }
 
     fn agrees(&self, claim: &Claim, observed: &PersistentVolumeClaim, request: Option<&str>) -> bool {
-        let has_labels = self.claim_labels().iter().all(|(key, value)| observed.labels().get(key) == Some(value));
+        let has_labels = self
+            .claim_labels()
+            .iter()
+            .all(|(key, value)| observed.labels().get(key) == Some(value));
         let same_size = match (request, requested(observed)) {
             (Some(wanted), Some(now)) => quantity::are_equal(wanted, now),
             (None, _) => true,
@@ -80,10 +89,15 @@ impl Writer<'_> {
             }),
             status: None,
         };
-        let params = PostParams { field_manager: Some(FIELD_MANAGER_REGISTRY.to_owned()), dry_run: false };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER_REGISTRY.to_owned()),
+            dry_run: false,
+        };
         match self.claims().create(&params, &body).await {
             Ok(created) => {
-                self.changes.created.push(format!("PersistentVolumeClaim {}", claim.name));
+                self.changes
+                    .created
+                    .push(format!("PersistentVolumeClaim {}", claim.name));
                 Ok(created)
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => Err(stale(claim)),
@@ -109,9 +123,15 @@ impl Writer<'_> {
             body["spec"] = json!({"resources": {"requests": {"storage": request}}});
         }
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        match self.claims().patch(&claim.name, &params, &Patch::Apply(&body)).await {
+        match self
+            .claims()
+            .patch(&claim.name, &params, &Patch::Apply(&body))
+            .await
+        {
             Ok(patched) => Ok(patched),
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Err(stale(claim)),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
+                Err(stale(claim))
+            }
             Err(source) => Err(failed("update", claim, source)),
         }
     }
@@ -122,9 +142,16 @@ impl Writer<'_> {
 }
 
 fn stale(claim: &Claim) -> ApplyError {
-    ApplyError::Stale { kind: "claim".to_owned(), name: claim.name.clone() }
+    ApplyError::Stale {
+        kind: "claim".to_owned(),
+        name: claim.name.clone(),
+    }
 }
 
 fn failed(verb: &'static str, claim: &Claim, source: kube::Error) -> ApplyError {
-    ApplyError::Claim { verb, name: claim.name.clone(), source: Box::new(source) }
+    ApplyError::Claim {
+        verb,
+        name: claim.name.clone(),
+        source: Box::new(source),
+    }
 }

@@ -31,11 +31,21 @@ pub async fn destroy_one(
     children: &Children,
     pods: &[Arc<Pod>],
 ) -> Result<Option<Destruction>, ApplyError> {
-    let Some(destruction) = choose(uid, resources, children, pods) else { return Ok(None) };
+    let Some(destruction) = choose(uid, resources, children, pods) else {
+        return Ok(None);
+    };
     let deletion = match &destruction {
-        Destruction::StuckPod(pod) => context.applier.delete(&**pod, PropagationPolicy::Background).await?,
+        Destruction::StuckPod(pod) => {
+            context
+                .applier
+                .delete(&**pod, PropagationPolicy::Background)
+                .await?
+        }
         Destruction::UnusedSecret(secret) => {
-            context.applier.delete(&**secret, PropagationPolicy::Background).await?
+            context
+                .applier
+                .delete(&**secret, PropagationPolicy::Background)
+                .await?
         }
     };
     Ok((deletion == Deletion::Accepted).then_some(destruction))
@@ -59,7 +69,9 @@ fn choose(
     let unused_tls = children.tls.as_ref().filter(|_| resources.tls.is_none());
     unused_config
         .or(unused_tls)
-        .filter(|secret| is_controlled_by(&secret.metadata, uid) && secret.metadata.deletion_timestamp.is_none())
+        .filter(|secret| {
+            is_controlled_by(&secret.metadata, uid) && secret.metadata.deletion_timestamp.is_none()
+        })
         .map(|secret| Destruction::UnusedSecret(Arc::clone(secret)))
 }
 
@@ -77,8 +89,12 @@ impl<'a> Rollout<'a> {
         }
         let wanted_revision = status.update_revision.as_deref()?;
         let replicas = set.spec.replicas.unwrap_or(1);
-        let is_complete = status.ready_replicas == Some(replicas) && status.updated_replicas == Some(replicas);
-        Some(Self { wanted_revision, is_complete })
+        let is_complete =
+            status.ready_replicas == Some(replicas) && status.updated_replicas == Some(replicas);
+        Some(Self {
+            wanted_revision,
+            is_complete,
+        })
     }
 
     fn is_current(&self, pod: &Pod) -> bool {
@@ -89,3 +105,6 @@ impl<'a> Rollout<'a> {
         !self.is_current(pod) && !is_ready(pod) && pod.metadata.deletion_timestamp.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,17 +25,30 @@ pub async fn nudge_pods(
 ) -> Result<bool, ApplyError> {
     let wanted = versions(resources, users_certificate);
     let mut nudged = false;
-    for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+    for pod in pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    {
         let now = pod.annotations().get(MOUNTED_SECRETS).map(String::as_str);
-        let Some(value) = next_value(&wanted, now, attempt) else { continue };
+        let Some(value) = next_value(&wanted, now, attempt) else {
+            continue;
+        };
         let body = json!({"metadata": {"uid": pod.metadata.uid, "annotations": {MOUNTED_SECRETS: value}}});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER_REGISTRY.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER_REGISTRY.to_owned()),
+            ..PatchParams::default()
+        };
         let api = Api::<Pod>::namespaced(context.client.clone(), &pod.namespace().unwrap_or_default());
         match api.patch(&pod.name_any(), &params, &Patch::Merge(&body)).await {
             Ok(_) => nudged = true,
             // Gone or replaced: the new pod mounts the new Secrets anyway.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-            Err(source) => return Err(ApplyError::Nudge { name: pod.name_any(), source: Box::new(source) }),
+            Err(source) => {
+                return Err(ApplyError::Nudge {
+                    name: pod.name_any(),
+                    source: Box::new(source),
+                });
+            }
         }
     }
     Ok(nudged)
@@ -55,7 +68,12 @@ fn next_value(wanted: &str, now: Option<&str>, attempt: u32) -> Option<String> {
 
 fn versions(resources: &Resources<Applied>, users_certificate: Option<&Secret>) -> String {
     let tls = resources.tls.as_ref().or(users_certificate);
-    let mounted = [tls, Some(&resources.users), Some(&resources.token_keys), Some(&resources.admin)];
+    let mounted = [
+        tls,
+        Some(&resources.users),
+        Some(&resources.token_keys),
+        Some(&resources.admin),
+    ];
     let mut digest = Sha256::new();
     for secret in mounted.into_iter().flatten() {
         let part = |text: Option<&String>| text.map_or("", String::as_str).to_owned();
@@ -64,7 +82,10 @@ fn versions(resources: &Resources<Applied>, users_certificate: Option<&Secret>) 
         digest.update(part(secret.metadata.resource_version.as_ref()));
         digest.update([0]);
     }
-    digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.finalize()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

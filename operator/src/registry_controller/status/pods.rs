@@ -46,7 +46,11 @@ pub fn obstacle(pods: &[Arc<Pod>], now: Timestamp) -> Option<Obstacle> {
 
 fn obstacle_of(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     let (problem, is_hopeless) = container_problem(pod).or_else(|| unschedulable(pod))?;
-    let since = pod.metadata.creation_timestamp.as_ref().map_or(now, |created| created.0);
+    let since = pod
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(now, |created| created.0);
     let permanent_at = since + PATIENCE;
     Some(Obstacle {
         message: format!("pod {} does not start: {problem}", pod.name_any()),
@@ -66,14 +70,19 @@ fn problem_of(status: &ContainerStatus) -> Option<(String, bool)> {
     let image = &status.image;
     Some(match waiting.reason.as_deref().unwrap_or_default() {
         "ErrImagePull" | "ImagePullBackOff" => (
-            format!("its image {image} cannot be pulled; check spec.pod.image and spec.pod.imagePullSecrets ({said})"),
+            format!(
+                "its image {image} cannot be pulled; check spec.pod.image and spec.pod.imagePullSecrets ({said})"
+            ),
             false,
         ),
         "InvalidImageName" => (format!("{image} is no image name; correct spec.pod.image"), true),
-        "ErrImageNeverPull" => {
-            (format!("its image {image} is not on the node, and spec.pod.imagePullPolicy is Never"), true)
+        "ErrImageNeverPull" => (
+            format!("its image {image} is not on the node, and spec.pod.imagePullPolicy is Never"),
+            true,
+        ),
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            (said.to_owned(), false)
         }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => (said.to_owned(), false),
         "CrashLoopBackOff" => {
             let log = last_words(status);
             (format!("it ended {} times{log}", status.restart_count), false)
@@ -83,12 +92,19 @@ fn problem_of(status: &ContainerStatus) -> Option<(String, bool)> {
 }
 
 fn last_words(status: &ContainerStatus) -> String {
-    let terminated = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let terminated = status
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
     terminated.map_or_else(
         || ", see its log".to_owned(),
         |ended| {
             let reason = ended.reason.as_deref().unwrap_or("Error");
-            let said = ended.message.as_deref().map(str::trim).filter(|said| !said.is_empty());
+            let said = ended
+                .message
+                .as_deref()
+                .map(str::trim)
+                .filter(|said| !said.is_empty());
             let said = said.map_or_else(|| ", see its log".to_owned(), |said| format!(": {said}"));
             format!(", last with exit code {} ({reason}){said}", ended.exit_code)
         },
@@ -97,7 +113,9 @@ fn last_words(status: &ContainerStatus) -> String {
 
 fn unschedulable(pod: &Pod) -> Option<(String, bool)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
+    let scheduled = conditions
+        .iter()
+        .find(|condition| condition.type_ == "PodScheduled")?;
     (scheduled.status == "False").then(|| {
         let said = scheduled.message.as_deref().unwrap_or("no node fits");
         (format!("no node takes it: {said}"), false)
@@ -106,10 +124,15 @@ fn unschedulable(pod: &Pod) -> Option<(String, bool)> {
 
 /// Why the newest template does not run everywhere yet; nothing when it does.
 pub(super) fn rollout(set: Option<&StatefulSet>, pods: &[Arc<Pod>]) -> Option<String> {
-    let Some(set) = set else { return Some("the StatefulSet is not there".to_owned()) };
+    let Some(set) = set else {
+        return Some("the StatefulSet is not there".to_owned());
+    };
     let name = set.name_any();
     let wanted = set.spec.replicas.unwrap_or(1);
-    let seen = set.status.as_ref().filter(|status| status.observed_generation >= set.metadata.generation);
+    let seen = set
+        .status
+        .as_ref()
+        .filter(|status| status.observed_generation >= set.metadata.generation);
     let Some(status) = seen else {
         return Some(format!("StatefulSet {name} starts to roll out"));
     };

@@ -16,7 +16,11 @@ use crate::registry_controller::validate::{Concern, Problem, Tls};
 const SOON: SignedDuration = SignedDuration::from_hours(72);
 
 pub(super) fn is_served(progress: &Progress) -> bool {
-    !progress.answers.is_empty() && progress.answers.iter().all(|answer| answer.serves(&progress.expected))
+    !progress.answers.is_empty()
+        && progress
+            .answers
+            .iter()
+            .all(|answer| answer.serves(&progress.expected))
 }
 
 pub(super) fn tls(
@@ -28,13 +32,18 @@ pub(super) fn tls(
     if let Some(problem) = problems.iter().find(|problem| problem.concern == Concern::Tls) {
         return Finding::new(TLS_READY, Truth::False, problem.reason, &problem.message);
     }
-    let Some(progress) = progress else { return summary::kept(TLS_READY, previous) };
+    let Some(progress) = progress else {
+        return summary::kept(TLS_READY, previous);
+    };
     if is_served(progress) {
         let until = progress.not_after;
         return match &progress.registry.tls {
-            Tls::Managed(_) => {
-                Finding::new(TLS_READY, Truth::True, ISSUED, format!("every pod serves the certificate that holds until {until}"))
-            }
+            Tls::Managed(_) => Finding::new(
+                TLS_READY,
+                Truth::True,
+                ISSUED,
+                format!("every pod serves the certificate that holds until {until}"),
+            ),
             Tls::Users(certificate) if until.duration_since(now) < SOON => {
                 let name = &certificate.secret_name;
                 let message = format!("the certificate of Secret {name} ends at {until}: replace it before");
@@ -42,23 +51,34 @@ pub(super) fn tls(
             }
             Tls::Users(certificate) => {
                 let name = &certificate.secret_name;
-                let message = format!("every pod serves the certificate of Secret {name}, which holds until {until}");
+                let message =
+                    format!("every pod serves the certificate of Secret {name}, which holds until {until}");
                 Finding::new(TLS_READY, Truth::True, LOADED, message)
             }
         };
     }
-    let lagging = progress.answers.iter().find(|answer| !answer.serves(&progress.expected));
+    let lagging = progress
+        .answers
+        .iter()
+        .find(|answer| !answer.serves(&progress.expected));
     let message = match lagging.map(|answer| (&answer.pod, &answer.certificate_serial)) {
         None => "no pod is ready to serve the certificate".to_owned(),
-        Some((pod, Ok(_))) => format!("pod {pod} still serves an older certificate; it loads the new one within a minute"),
+        Some((pod, Ok(_))) => {
+            format!("pod {pod} still serves an older certificate; it loads the new one within a minute")
+        }
         Some((pod, Err(error))) => format!("pod {pod} does not show its certificate: {error}"),
     };
     Finding::new(TLS_READY, Truth::False, NOT_YET_LOADED, message)
 }
 
 pub(super) fn credentials(progress: Option<&Progress>, previous: &RegistryStatus) -> Finding {
-    let Some(progress) = progress else { return summary::kept(CREDENTIALS_READY, previous) };
-    let lagging = progress.answers.iter().find(|answer| !answer.accepts(&progress.expected));
+    let Some(progress) = progress else {
+        return summary::kept(CREDENTIALS_READY, previous);
+    };
+    let lagging = progress
+        .answers
+        .iter()
+        .find(|answer| !answer.accepts(&progress.expected));
     let message = match lagging.map(|answer| (&answer.pod, &answer.report)) {
         None if progress.answers.is_empty() => "no pod is ready to accept the credentials".to_owned(),
         None => {

@@ -22,7 +22,10 @@ pub(super) fn finding(
     problems: &[Problem],
     previous: &RegistryStatus,
 ) -> Finding {
-    if let Some(problem) = problems.iter().find(|problem| problem.concern == Concern::Storage) {
+    if let Some(problem) = problems
+        .iter()
+        .find(|problem| problem.concern == Concern::Storage)
+    {
         return Finding::new(STORAGE_READY, Truth::False, problem.reason, &problem.message);
     }
     if registry.spec.storage.ephemeral.is_some() {
@@ -39,7 +42,10 @@ pub(super) fn finding(
 fn of_claim(registry: &Registry, claim: &PersistentVolumeClaim) -> Finding {
     let name = claim.name_any();
     if !is_bound(claim) {
-        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
+        let class = claim
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.storage_class_name.as_deref());
         let whose = class.map_or_else(
             || "the cluster has no default StorageClass: name one in a new Registry".to_owned(),
             |class| format!("StorageClass {class} provides its volume when a pod is scheduled"),
@@ -48,12 +54,22 @@ fn of_claim(registry: &Registry, claim: &PersistentVolumeClaim) -> Finding {
         return Finding::new(STORAGE_READY, Truth::False, CLAIM_PENDING, message);
     }
     let has = capacity(claim).unwrap_or_default();
-    let size = registry.spec.storage.volume.as_ref().and_then(|volume| volume.size.as_deref());
+    let size = registry
+        .spec
+        .storage
+        .volume
+        .as_ref()
+        .and_then(|volume| volume.size.as_deref());
     if let Some(size) = size.filter(|size| quantity::parse(size) > quantity::parse(has)) {
         let message = format!("claim {name} grows from {has} to {size}");
         return Finding::new(STORAGE_READY, Truth::False, VOLUME_RESIZING, message);
     }
-    Finding::new(STORAGE_READY, Truth::True, BOUND, format!("claim {name} is bound and has {has}"))
+    Finding::new(
+        STORAGE_READY,
+        Truth::True,
+        BOUND,
+        format!("claim {name} is bound and has {has}"),
+    )
 }
 
 /// What was known stays when the claim is gone: it is one of the places that remember it.
@@ -69,11 +85,16 @@ pub(super) fn status(
         _ => None,
     };
     let observed = dereferenced.and_then(|seen| seen.children.claim.as_deref());
-    let is_ours = |claim: &&PersistentVolumeClaim| claim.labels().get(REGISTRY_UID) == registry.metadata.uid.as_ref();
-    let Some(claim) = applied.or(observed).filter(is_ours) else { return previous };
+    let is_ours =
+        |claim: &&PersistentVolumeClaim| claim.labels().get(REGISTRY_UID) == registry.metadata.uid.as_ref();
+    let Some(claim) = applied.or(observed).filter(is_ours) else {
+        return previous;
+    };
     Some(StorageStatus {
         claim_name: Some(claim.name_any()),
         requested: desired_size(volume, Some(claim)),
-        capacity: capacity(claim).map(str::to_owned).or(previous.and_then(|before| before.capacity)),
+        capacity: capacity(claim)
+            .map(str::to_owned)
+            .or(previous.and_then(|before| before.capacity)),
     })
 }

@@ -2,8 +2,8 @@
 //! that keep kstatus' rules. Pure.
 
 use portolan_crds::conditions::reasons::{
-    PROGRESSING, PROGRESSING_WITH_RETRY, ROLLING_UPDATE, ROLLOUT_FAILED, SUCCEEDED, SUSPENDED as SUSPENDED_REASON,
-    UNKNOWN, VOLUME_RESIZING,
+    PROGRESSING, PROGRESSING_WITH_RETRY, ROLLING_UPDATE, ROLLOUT_FAILED, SUCCEEDED,
+    SUSPENDED as SUSPENDED_REASON, UNKNOWN, VOLUME_RESIZING,
 };
 use portolan_crds::conditions::{READY, RECONCILING, STALLED, SUSPENDED};
 use portolan_crds::v1alpha1::{Registry, RegistryStatus};
@@ -14,11 +14,22 @@ use crate::registry_controller::validate::{Gravity, Problem};
 
 /// What Ready is, and the abnormal condition beside it.
 enum Verdict {
-    Ready { reason: &'static str, message: String },
-    Reconciling { reason: &'static str, message: String },
-    Stalled { reason: &'static str, message: String },
+    Ready {
+        reason: &'static str,
+        message: String,
+    },
+    Reconciling {
+        reason: &'static str,
+        message: String,
+    },
+    Stalled {
+        reason: &'static str,
+        message: String,
+    },
     /// Not in force, and nothing is done about it because the spec asks for that.
-    Held { message: String },
+    Held {
+        message: String,
+    },
 }
 
 pub(super) fn findings(registry: &Registry, outcome: &Outcome, parts: &Parts) -> Vec<Finding> {
@@ -50,7 +61,9 @@ pub(super) fn findings(registry: &Registry, outcome: &Outcome, parts: &Parts) ->
 /// A condition that this pass could not look at: as it was, or unknown.
 pub(super) fn kept(kind: &'static str, previous: &RegistryStatus) -> Finding {
     let unknown = || Finding::new(kind, Truth::Unknown, UNKNOWN, "not looked at yet");
-    let Some(before) = conditions::find(&previous.conditions, kind) else { return unknown() };
+    let Some(before) = conditions::find(&previous.conditions, kind) else {
+        return unknown();
+    };
     let truth = match before.status.as_str() {
         "True" => Truth::True,
         "False" => Truth::False,
@@ -63,7 +76,11 @@ pub(super) fn kept(kind: &'static str, previous: &RegistryStatus) -> Finding {
 fn of_problems(problems: &[Problem]) -> Verdict {
     let mut sorted: Vec<&Problem> = problems.iter().collect();
     sorted.sort_by_key(|problem| std::cmp::Reverse(problem.gravity));
-    let message = sorted.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ");
+    let message = sorted
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect::<Vec<_>>()
+        .join("; ");
     let reason = sorted.first().map_or(PROGRESSING, |problem| problem.reason);
     match sorted.first().map(|problem| problem.gravity) {
         Some(Gravity::Unusable) => Verdict::Stalled { reason, message },
@@ -75,22 +92,37 @@ fn of_failure(failure: &Failure) -> Verdict {
     let message = failure.message.clone();
     match failure.stalled_reason {
         Some(reason) => Verdict::Stalled { reason, message },
-        None if failure.is_stale => Verdict::Reconciling { reason: PROGRESSING, message },
+        None if failure.is_stale => Verdict::Reconciling {
+            reason: PROGRESSING,
+            message,
+        },
         None => {
             let message = format!("{} failed and is tried again: {message}", failure.step);
-            Verdict::Reconciling { reason: PROGRESSING_WITH_RETRY, message }
+            Verdict::Reconciling {
+                reason: PROGRESSING_WITH_RETRY,
+                message,
+            }
         }
     }
 }
 
 fn of_progress(progress: &Progress, parts: &Parts) -> Verdict {
-    let waits = |reason, finding: &Finding| Verdict::Reconciling { reason, message: finding.message.clone() };
+    let waits = |reason, finding: &Finding| Verdict::Reconciling {
+        reason,
+        message: finding.message.clone(),
+    };
     if let Some(obstacle) = &parts.obstacle {
         let message = obstacle.message.clone();
         return if obstacle.is_permanent {
-            Verdict::Stalled { reason: ROLLOUT_FAILED, message }
+            Verdict::Stalled {
+                reason: ROLLOUT_FAILED,
+                message,
+            }
         } else {
-            Verdict::Reconciling { reason: PROGRESSING, message }
+            Verdict::Reconciling {
+                reason: PROGRESSING,
+                message,
+            }
         };
     }
     if let Some(rollout) = &parts.rollout {
@@ -103,7 +135,11 @@ fn of_progress(progress: &Progress, parts: &Parts) -> Verdict {
         return Verdict::Reconciling { reason, message };
     }
     if !parts.storage.is_true() {
-        let reason = if parts.storage.reason == VOLUME_RESIZING { VOLUME_RESIZING } else { PROGRESSING };
+        let reason = if parts.storage.reason == VOLUME_RESIZING {
+            VOLUME_RESIZING
+        } else {
+            PROGRESSING
+        };
         return waits(reason, &parts.storage);
     }
     for part in [&parts.available, &parts.tls, &parts.credentials] {
@@ -111,13 +147,20 @@ fn of_progress(progress: &Progress, parts: &Parts) -> Verdict {
             return waits(PROGRESSING, part);
         }
     }
-    Verdict::Ready { reason: SUCCEEDED, message: welcome(progress) }
+    Verdict::Ready {
+        reason: SUCCEEDED,
+        message: welcome(progress),
+    }
 }
 
 /// Where to go from here, for whoever reads `kubectl describe`.
 fn welcome(progress: &Progress) -> String {
     let (registry, names) = (&progress.registry, &progress.registry.names);
-    let ca = if progress.knows_ca { format!(", trust ca.crt of ConfigMap {}", names.ca_config_map()) } else { String::new() };
+    let ca = if progress.knows_ca {
+        format!(", trust ca.crt of ConfigMap {}", names.ca_config_map())
+    } else {
+        String::new()
+    };
     format!(
         "push to {}: log in with Secret {}, pull with Secret {}{ca}",
         registry.endpoint(),
@@ -128,11 +171,18 @@ fn welcome(progress: &Progress) -> String {
 
 fn suspended(progress: &Progress, parts: &Parts) -> Verdict {
     if !progress.has_wanted_template() {
-        return Verdict::Held { message: "the spec changed, and spec.suspend keeps the change from the pods".to_owned() };
+        return Verdict::Held {
+            message: "the spec changed, and spec.suspend keeps the change from the pods".to_owned(),
+        };
     }
     let parts = [&parts.available, &parts.storage, &parts.tls, &parts.credentials];
     match parts.into_iter().find(|part| !part.is_true()) {
-        Some(part) => Verdict::Held { message: format!("reconciliation is suspended; {}", part.message) },
-        None => Verdict::Ready { reason: SUSPENDED_REASON, message: "reconciliation is suspended; the registry serves".to_owned() },
+        Some(part) => Verdict::Held {
+            message: format!("reconciliation is suspended; {}", part.message),
+        },
+        None => Verdict::Ready {
+            reason: SUSPENDED_REASON,
+            message: "reconciliation is suspended; the registry serves".to_owned(),
+        },
     }
 }

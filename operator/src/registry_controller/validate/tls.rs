@@ -87,6 +87,12 @@ fn users(name: &str, secret: &Secret, hosts: &[String], now: Timestamp) -> Resul
         );
         Problem::unusable(Concern::Tls, CERTIFICATE_UNUSABLE, message)
     };
+    if secret.type_.as_deref() != Some("kubernetes.io/tls") {
+        let type_ = secret.type_.as_deref().unwrap_or_default();
+        return Err(unusable(format!(
+            "it is of type {type_}; create it again with type kubernetes.io/tls"
+        )));
+    }
     let facts = certificates::inspect("tls.crt", certificate).map_err(|error| unusable(error.to_string()))?;
     match certificates::key_matches(certificate, key) {
         Ok(true) => {}

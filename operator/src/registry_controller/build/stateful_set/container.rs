@@ -42,6 +42,8 @@ pub(super) fn registry(registry: &ValidatedRegistry) -> Container {
         readiness_probe: Some(probe("/readyz", 2, 2)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
         volume_mounts: Some(volumes::mounts()),
+        // What the server says before it gives up becomes part of the Registry's status.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }
