@@ -29,6 +29,8 @@ use crate::streams::{self, Monitor, Scope};
 const LEASE: &str = "portolan-operator-leader";
 /// How long passes that run may go on after a signal; the Pod has 30 s in all.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same before every watch has its first list: hardly anything runs then.
+const STOP_TIMEOUT_WITHOUT_LISTS: Duration = Duration::from_secs(1);
 const WATCHDOG_PERIOD: Duration = Duration::from_secs(15);
 
 /// Why the process ended.
@@ -159,10 +161,13 @@ pub async fn run(
     if end == End::Clean {
         tracing::info!("stopping");
         let _ = stopping.send(true);
-        if tokio::time::timeout(STOP_TIMEOUT, &mut controllers)
-            .await
-            .is_err()
-        {
+        // Before the first lists no pass has begun, and a controller would wait for lists that no longer come.
+        let limit = if monitor.has_all_first_lists() {
+            STOP_TIMEOUT
+        } else {
+            STOP_TIMEOUT_WITHOUT_LISTS
+        };
+        if tokio::time::timeout(limit, &mut controllers).await.is_err() {
             tracing::warn!("some passes did not end in time");
         }
         if let Some(election) = &mut election {

@@ -21,7 +21,8 @@ pub(super) fn patch(metadata: &ObjectMeta, manager: &str) -> Option<Value> {
     let (handed_over, mut kept): (Vec<_>, Vec<_>) =
         entries.iter().cloned().partition(|entry| is_ours(entry, UPDATE));
     for mut entry in handed_over.clone() {
-        let same = |kept: &&mut ManagedFieldsEntry| is_ours(kept, APPLY) && kept.api_version == entry.api_version;
+        let same =
+            |kept: &&mut ManagedFieldsEntry| is_ours(kept, APPLY) && kept.api_version == entry.api_version;
         if let Some(existing) = kept.iter_mut().find(same) {
             existing.fields_v1 = union(existing.fields_v1.take(), entry.fields_v1);
         } else {

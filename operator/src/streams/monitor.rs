@@ -67,6 +67,12 @@ impl Monitor {
         self.named(|watch| !watch.has_first_list.load(Ordering::Relaxed))
     }
 
+    /// Whether there are watches and all have their first list: passes may run.
+    pub fn has_all_first_lists(&self) -> bool {
+        let is_watching = self.watches().iter().any(|watch| watch.strong_count() > 0);
+        is_watching && self.missing_first_lists().is_empty()
+    }
+
     /// Resources whose watch has stopped moving.
     pub fn stuck(&self) -> Vec<String> {
         let now = (self.now)().as_second();
@@ -148,8 +154,10 @@ mod tests {
         observed.next().await;
         observed.next().await;
         assert_eq!(monitor.missing_first_lists(), ["pods"]);
+        assert!(!monitor.has_all_first_lists());
         observed.next().await;
         assert!(monitor.missing_first_lists().is_empty());
+        assert!(monitor.has_all_first_lists());
     }
 
     #[tokio::test]
@@ -170,7 +178,7 @@ mod tests {
         let monitor = monitor(clock);
         let observed = monitor.observe("pods".to_owned(), stream::empty::<watcher::Result<Event<u8>>>());
         drop(observed);
-        assert!(monitor.missing_first_lists().is_empty());
+        assert!(monitor.missing_first_lists().is_empty() && !monitor.has_all_first_lists());
     }
 
     #[tokio::test]
