@@ -1,6 +1,6 @@
 //! Labels and annotations of children. In: names. Out: maps for metadata and selectors. Pure.
 //!
-//! Nothing is copied from the Registry's own labels, and `app.kubernetes.io/instance` is never set: GitOps tools would
+//! Nothing is copied from the Registry's own labels, and `app.kubernetes.io/instance` is never set: `GitOps` tools would
 //! take the children for objects of their own and prune them.
 
 use std::collections::BTreeMap;
@@ -13,11 +13,11 @@ pub use portolan_crds::labels::{
     REGISTRY_UID, ROLE, ROLE_REGISTRY, TEMPLATE_REVISION,
 };
 
-/// On the StatefulSet: hash of what the user may choose about the template; a change moves it to the newest revision.
+/// On the `StatefulSet`: hash of what the user may choose about the template; a change moves it to the newest revision.
 pub const TEMPLATE_INPUTS: &str = "portolan.dev/template-inputs";
-/// On the StatefulSet and on R-credentials: name and UID of the claim that was bound. Either outlives the claim.
+/// On the `StatefulSet` and on R-credentials: name and UID of the claim that was bound. Either outlives the claim.
 pub const BOUND_CLAIM: &str = "portolan.dev/bound-claim";
-/// On the StatefulSet: the image that the newest revision was rendered with. A newer operator keeps it.
+/// On the `StatefulSet`: the image that the newest revision was rendered with. A newer operator keeps it.
 pub const TEMPLATE_IMAGE: &str = "portolan.dev/template-image";
 
 pub type Labels = BTreeMap<String, String>;
@@ -40,7 +40,7 @@ pub fn child_labels(names: &Names) -> Labels {
     ])
 }
 
-/// What selects the serving pods; immutable in the StatefulSet, hence chosen once.
+/// What selects the serving pods; immutable in the `StatefulSet`, hence chosen once.
 pub fn selector(names: &Names) -> Labels {
     labels([(REGISTRY, names.registry()), (ROLE, ROLE_REGISTRY)])
 }

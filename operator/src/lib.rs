@@ -13,6 +13,7 @@ pub mod certificates;
 pub mod conditions;
 pub mod context;
 pub mod credentials;
+pub mod digest;
 pub mod events;
 pub mod labels;
 pub mod leader;

@@ -4,7 +4,7 @@
 use thiserror::Error;
 
 /// The longest name that leaves room for the longest suffix of a child (`-config-` and ten characters) in a DNS label,
-/// and for the revision hash that a StatefulSet puts into a label of its pods.
+/// and for the revision hash that a `StatefulSet` puts into a label of its pods.
 pub const MAX_REGISTRY_NAME: usize = 40;
 
 /// Why a Registry's name cannot carry the names of its children.

@@ -89,7 +89,7 @@ pub async fn run(
 async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let began = Instant::now();
     context.metrics.pass_began(CONTROLLER);
-    let ended = match tokio::time::timeout(PASS_DEADLINE, pass(&guarded, &context)).await {
+    let ended = match tokio::time::timeout(PASS_DEADLINE, Box::pin(pass(&guarded, &context))).await {
         Ok(ended) => ended,
         Err(_) => Err(Error::Deadline),
     };
@@ -231,7 +231,7 @@ impl<'a> Work<'a> {
         let ended = if registry.spec.suspend {
             self.look(validated, &dereferenced).await
         } else {
-            self.advance(validated, &dereferenced).await
+            Box::pin(self.advance(validated, &dereferenced)).await
         };
         ended.unwrap_or_else(Outcome::Failed)
     }
@@ -250,7 +250,7 @@ impl<'a> Work<'a> {
             .map_err(|e| Failure::from(&e))?;
         let addresses = observed::cluster_ips(&services.service);
         let material = self.material(&validated, children, &addresses)?;
-        let applied = writer.apply(build::build(&validated, &material)).await;
+        let applied = Box::pin(writer.apply(build::build(&validated, &material))).await;
         let changes = writer.changes;
         self.notices
             .extend(notices::of_changes(&changes, &validated.names.stateful_set()));

@@ -26,7 +26,7 @@ use crate::names::Names;
 #[derive(Clone, Debug, Default)]
 pub struct Dereferenced {
     pub children: Children,
-    /// Pods that the StatefulSet's selector matches.
+    /// Pods that the `StatefulSet`'s selector matches.
     pub pods: Vec<Arc<Pod>>,
     /// The other living Registry whose UID the claim carries.
     pub claim_user: Option<String>,

@@ -17,7 +17,7 @@ pub fn of_transitions(before: &[Condition], after: &[Condition]) -> Vec<Notice> 
         notices.push(Notice {
             reason,
             note: note.to_owned(),
-        })
+        });
     };
     let appeared = |kind: &str| {
         let now = find(after, kind).filter(|condition| condition.status == "True")?;

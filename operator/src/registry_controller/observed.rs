@@ -71,7 +71,7 @@ impl Children {
         .chain(&self.configs)
     }
 
-    /// The ClusterIPs of Service R, none before it has any.
+    /// The `ClusterIPs` of Service R, none before it has any.
     pub fn cluster_ips(&self) -> Vec<String> {
         self.service.as_deref().map(cluster_ips).unwrap_or_default()
     }

@@ -14,6 +14,7 @@ use super::material::Material;
 use super::observed::{is_ready, secret_value};
 use super::validate::ValidatedRegistry;
 use crate::certificates::normalize_serial;
+use crate::digest;
 use crate::probe::{self, AdminAccess, RegistryReport};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,11 +36,9 @@ pub struct Expectation {
 
 impl Expectation {
     pub fn new(material: &Material) -> Self {
-        use sha2::{Digest as _, Sha256};
-        let users = Sha256::digest(material.credentials.users_yaml());
         Self {
             certificate_serial: normalize_serial(&material.serving.serial_hex),
-            users_sha256: users.iter().map(|byte| format!("{byte:02x}")).collect(),
+            users_sha256: digest::sha256(material.credentials.users_yaml()),
             active_token_key: material.token_keys.active_id().to_owned(),
         }
     }

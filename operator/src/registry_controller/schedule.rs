@@ -11,7 +11,7 @@ const PROBLEM: Duration = Duration::from_secs(10);
 /// For the watches to catch up.
 const STALE: Duration = Duration::from_millis(300);
 /// How often pods are asked again although nothing changed.
-const SETTLED: Duration = Duration::from_secs(300);
+const SETTLED: Duration = Duration::from_mins(5);
 
 /// What else asks for a visit.
 #[derive(Clone, Copy, Debug, Default)]

@@ -34,7 +34,7 @@ pub struct ValidatedRegistry {
     pub expose: Expose,
     pub pod: PodSpec,
     pub template: Template,
-    /// Whether the StatefulSet or R-credentials existed when the pass began: then private material that is missing
+    /// Whether the `StatefulSet` or R-credentials existed when the pass began: then private material that is missing
     /// was lost, rather than never made.
     pub has_run_before: bool,
 }

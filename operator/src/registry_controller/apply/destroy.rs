@@ -17,7 +17,7 @@ use crate::registry_controller::observed::{Children, is_controlled_by, is_ready}
 /// Something to delete, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Destruction {
-    /// A pod that is not ready, of a template that is no longer wanted. The StatefulSet waits for it for ever.
+    /// A pod that is not ready, of a template that is no longer wanted. The `StatefulSet` waits for it for ever.
     StuckPod(Arc<Pod>),
     /// A Secret that no pod mounts any more.
     UnusedSecret(Arc<Secret>),
@@ -75,7 +75,7 @@ fn choose(
         .map(|secret| Destruction::UnusedSecret(Arc::clone(secret)))
 }
 
-/// Which revision the StatefulSet's controller wants; nothing before it has seen the newest template.
+/// Which revision the `StatefulSet`'s controller wants; nothing before it has seen the newest template.
 struct Rollout<'a> {
     wanted_revision: &'a str,
     is_complete: bool,

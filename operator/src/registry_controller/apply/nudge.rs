@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::ApplyError;
 use crate::context::Context;
+use crate::digest;
 use crate::labels::{FIELD_MANAGER_REGISTRY, MOUNTED_SECRETS};
 use crate::registry_controller::build::{Applied, Resources};
 
@@ -74,18 +74,15 @@ fn versions(resources: &Resources<Applied>, users_certificate: Option<&Secret>) 
         Some(&resources.token_keys),
         Some(&resources.admin),
     ];
-    let mut digest = Sha256::new();
+    let mut versions = String::new();
     for secret in mounted.into_iter().flatten() {
         let part = |text: Option<&String>| text.map_or("", String::as_str).to_owned();
-        digest.update(part(secret.metadata.uid.as_ref()));
-        digest.update([0]);
-        digest.update(part(secret.metadata.resource_version.as_ref()));
-        digest.update([0]);
+        versions.push_str(&part(secret.metadata.uid.as_ref()));
+        versions.push('/');
+        versions.push_str(&part(secret.metadata.resource_version.as_ref()));
+        versions.push('\n');
     }
-    digest.finalize()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest::short_sha256(versions, 8)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Secrets and the ConfigMap with the CA. In: `Material`, which holds everything private. Out: objects. Pure.
+//! Secrets and the `ConfigMap` with the CA. In: `Material`, which holds everything private. Out: objects. Pure.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use sha2::{Digest as _, Sha256};
 
 use super::config::config_yaml;
 use super::metadata;
 use crate::credentials::Account;
+use crate::digest;
 use crate::labels::{BOUND_CLAIM, Labels};
 use crate::registry_controller::material::Material;
 use crate::registry_controller::validate::{Storage, ValidatedRegistry};
@@ -24,7 +24,7 @@ fn data<const N: usize>(pairs: [(&str, &str); N]) -> Data {
         .collect()
 }
 
-/// What the StatefulSet and R-credentials remember about the claim, so that its loss is noticed even when one of them
+/// What the `StatefulSet` and R-credentials remember about the claim, so that its loss is noticed even when one of them
 /// is lost too.
 pub(super) fn claim_memory(registry: &ValidatedRegistry) -> Option<(String, String)> {
     match &registry.storage {
@@ -128,10 +128,7 @@ pub(super) fn login(registry: &ValidatedRegistry, material: &Material, account: 
 /// Named after its content: another configuration is another Secret, and pods that still run keep theirs.
 pub(super) fn config(registry: &ValidatedRegistry) -> Secret {
     let text = config_yaml(registry);
-    let hash: String = Sha256::digest(&text)[..5]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = digest::short_sha256(&text, 5);
     let mut secret = metadata::secret(
         registry,
         registry.names.config_secret(&hash),

@@ -1,4 +1,4 @@
-//! The StatefulSet and its pod template, revision 1. In: `ValidatedRegistry`, the configuration Secret. Out: the object.
+//! The `StatefulSet` and its pod template, revision 1. In: `ValidatedRegistry`, the configuration Secret. Out: the object.
 //! Pure. The golden file pins every field: a change restarts every registry and needs a new revision.
 
 mod container;

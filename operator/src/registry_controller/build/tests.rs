@@ -58,16 +58,15 @@ fn shapes(resources: &Resources<Prepared>) -> BTreeMap<String, (Option<String>, 
         .map(|secret| {
             let keys = secret.data.iter().flatten().map(|(key, _)| key.clone());
             let token_key = |key: String| {
-                if key.ends_with(".pem") {
+                if key.contains(".pem") {
                     "<kid>.pem".to_owned()
                 } else {
                     key
                 }
             };
-            (
-                secret.name_any(),
-                (secret.type_.clone(), keys.map(token_key).collect()),
-            )
+            let mut keys: Vec<String> = keys.map(token_key).collect();
+            keys.sort();
+            (secret.name_any(), (secret.type_.clone(), keys))
         })
         .collect()
 }

@@ -85,7 +85,7 @@ pub(super) fn renew(
 }
 
 /// Where the key is lost, the authority that signed the certificate in use must stay trusted. Only that one: anybody
-/// could have written something else into the ConfigMap.
+/// could have written something else into the `ConfigMap`.
 fn signer_of_leaf(children: &Children) -> String {
     let Some(tls) = children.tls.as_deref() else {
         return String::new();

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use portolan_config::Users;
-use sha2::{Digest as _, Sha256};
 
 use super::{Happening, Sources};
 use crate::credentials::{Account, Credentials, InitialEntropy};
+use crate::digest;
 use crate::registry_controller::observed::{Children, secret_value};
 use crate::registry_controller::validate::ValidatedRegistry;
 
@@ -56,10 +56,7 @@ fn recover(children: &Children) -> Option<Credentials> {
             Account::Pull => children.pull.as_deref()?,
         };
         let password = secret_value(secret, "password")?;
-        let hash: String = Sha256::digest(password)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = digest::sha256(password);
         let user = users.users.iter().find(|user| user.name == account.user_name())?;
         if !user.password_sha256.contains(&hash) {
             return None;

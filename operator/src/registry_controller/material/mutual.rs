@@ -34,13 +34,12 @@ pub(super) fn renew(
         young("tls.crt", "tls.key"),
         young("client.crt", "client.key"),
     );
-    let authority = match kept.0 {
-        Some(authority) => authority,
-        None => {
-            let name = format!("{} admin", registry.names.registry());
-            let (validity, serial) = (sources.validity(AUTHORITY_LIFE), sources.serial());
-            certificates::issue_authority(&name, validity, serial).map_err(issue_error(host.clone()))?
-        }
+    let authority = if let Some(authority) = kept.0 {
+        authority
+    } else {
+        let name = format!("{} admin", registry.names.registry());
+        let (validity, serial) = (sources.validity(AUTHORITY_LIFE), sources.serial());
+        certificates::issue_authority(&name, validity, serial).map_err(issue_error(host.clone()))?
     };
     let vouched = |leaf: &CertificateAndKey| {
         let (leaf, authority) = (

@@ -50,14 +50,14 @@ fn lost(material: &Material) -> Vec<&str> {
         .collect()
 }
 
-fn garbage(secret: &Option<Arc<Secret>>, key: &str) -> Option<Arc<Secret>> {
-    let mut secret = secret.as_deref().unwrap().clone();
+fn garbage(secret: Option<&Arc<Secret>>, key: &str) -> Arc<Secret> {
+    let mut secret = (**secret.unwrap()).clone();
     secret
         .data
         .as_mut()
         .unwrap()
         .insert(key.to_owned(), ByteString(b"garbage".to_vec()));
-    Some(Arc::new(secret))
+    Arc::new(secret)
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn new_address_of_the_service_means_a_new_certificate_by_the_same_authority() {
 #[test]
 fn lost_authority_is_replaced_without_breaking_what_is_served() {
     let (mut children, material, _) = settled();
-    for ca_key in [None, garbage(&children.ca_key, "ca.key")] {
+    for ca_key in [None, Some(garbage(children.ca_key.as_ref(), "ca.key"))] {
         children.ca_key = ca_key;
         let replaced = again(&children, CLUSTER_IP, now() + hours(1));
         assert_eq!(lost(&replaced), ["depot-ca-key"]);
@@ -169,7 +169,7 @@ fn changed_duration_means_a_new_certificate() {
 #[test]
 fn lost_passwords_come_back_from_the_login_secrets() {
     let (mut children, material, _) = settled();
-    for credentials in [None, garbage(&children.credentials, "active")] {
+    for credentials in [None, Some(garbage(children.credentials.as_ref(), "active"))] {
         children.credentials = credentials;
         let recovered = again(&children, CLUSTER_IP, now());
         assert_eq!(recovered.credentials, material.credentials);
@@ -199,7 +199,7 @@ fn password_that_the_pods_would_refuse_is_not_taken_back() {
 #[test]
 fn edited_login_secrets_do_not_change_the_passwords() {
     let (mut children, material, _) = settled();
-    children.push = garbage(&children.push, "password");
+    children.push = Some(garbage(children.push.as_ref(), "password"));
     children.users = None;
     assert_eq!(
         again(&children, CLUSTER_IP, now()).credentials,
@@ -210,7 +210,7 @@ fn edited_login_secrets_do_not_change_the_passwords() {
 #[test]
 fn lost_or_damaged_token_keys_are_replaced_and_told() {
     let (mut children, material, _) = settled();
-    for token_keys in [None, garbage(&children.token_keys, "active")] {
+    for token_keys in [None, Some(garbage(children.token_keys.as_ref(), "active"))] {
         children.token_keys = token_keys;
         let replaced = again(&children, CLUSTER_IP, now());
         assert_ne!(replaced.token_keys, material.token_keys);
@@ -231,7 +231,7 @@ fn admin_certificates_stay_until_they_are_old_and_know_each_other() {
         (&late.server, &late.client),
         (&material.admin.server, &material.admin.client)
     );
-    children.admin = garbage(&children.admin, "ca.key");
+    children.admin = Some(garbage(children.admin.as_ref(), "ca.key"));
     let replaced = again(&children, CLUSTER_IP, now()).admin;
     for leaf in [&replaced.server, &replaced.client] {
         let (leaf, authority) = (

@@ -1,4 +1,4 @@
-//! Whether clients are served, and what keeps pods from starting. In: pods, StatefulSet, clock. Out: findings. Pure.
+//! Whether clients are served, and what keeps pods from starting. In: pods, `StatefulSet`, clock. Out: findings. Pure.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! TLSReady and CredentialsReady: true only when every ready pod showed that it has the newest. In: the pods' answers.
+//! `TLSReady` and `CredentialsReady`: true only when every ready pod showed that it has the newest. In: the pods' answers.
 //! Out: findings. Pure.
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,4 +1,4 @@
-//! The claim as people see it. In: the claim, problems about it, the previous status. Out: StorageReady and the storage
+//! The claim as people see it. In: the claim, problems about it, the previous status. Out: `StorageReady` and the storage
 //! part of the status, which also remembers that a claim was there. Pure.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;

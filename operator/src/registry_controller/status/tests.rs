@@ -19,7 +19,7 @@ use crate::registry_controller::test_support::{
 };
 use crate::registry_controller::validate::{Concern, NEWEST_REVISION};
 
-fn pod(extra: Value) -> Arc<Pod> {
+fn pod(extra: &Value) -> Arc<Pod> {
     let mut pod = json!({
         "metadata": {"name": "depot-0", "namespace": "team-a", "uid": "pod-uid", "creationTimestamp": "2027-01-01T00:00:00Z"},
         "status": {"phase": "Running", "podIP": "198.18.0.7", "conditions": [{"type": "Ready", "status": "True"}]},
@@ -32,7 +32,7 @@ fn pod(extra: Value) -> Arc<Pod> {
 
 fn waiting(reason: &str, message: &str) -> Arc<Pod> {
     pod(
-        json!({"conditions": [], "containerStatuses": [{"name": "registry", "image": "registry:none", "imageID": "",
+        &json!({"conditions": [], "containerStatuses": [{"name": "registry", "image": "registry:none", "imageID": "",
         "ready": false, "restartCount": 4, "state": {"waiting": {"reason": reason, "message": message}}}]}),
     )
 }
@@ -47,7 +47,7 @@ fn pass(
     resources.stateful_set.metadata.generation = Some(1);
     resources.stateful_set.status = object(set);
     let mut seen = dereferenced(observed(&services, &resources));
-    seen.pods = vec![pod(json!({}))];
+    seen.pods = vec![pod(&json!({}))];
     let validated = validated(registry, &seen).unwrap();
     let expected = Expectation::new(&material);
     let answer = Answer {
@@ -238,7 +238,7 @@ fn failed_step_is_named() {
 fn pod_that_serves_an_older_certificate_keeps_tls_from_being_ready() {
     let registry = minimal();
     let (seen, outcome) = pass(&registry, |_, progress| {
-        progress.answers[0].certificate_serial = Ok("0ld".to_owned())
+        progress.answers[0].certificate_serial = Ok("0ld".to_owned());
     });
     let status = status_of(&registry, &seen, &outcome, now());
     assert_eq!(reason_and_message(&status, TLS_READY).0, reasons::NOT_YET_LOADED);
@@ -318,7 +318,7 @@ fn pod_that_no_node_takes_says_why() {
     let registry = minimal();
     let unschedulable = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "0/1 nodes are available: insufficient memory"}]});
-    let (seen, outcome) = pass(&registry, |seen, _| seen.pods = vec![pod(unschedulable)]);
+    let (seen, outcome) = pass(&registry, |seen, _| seen.pods = vec![pod(&unschedulable)]);
     let status = status_of(&registry, &seen, &outcome, now());
     assert!(
         reason_and_message(&status, READY)
@@ -346,7 +346,7 @@ fn change_that_waits_for_the_end_of_suspension_is_not_ready() {
     let mut registry = minimal();
     registry.spec.suspend = true;
     let (seen, outcome) = pass(&registry, |_, progress| {
-        progress.registry.template.inputs = "changed".to_owned()
+        progress.registry.template.inputs = "changed".to_owned();
     });
     let Outcome::Applied(progress) = outcome else {
         panic!("not applied")

@@ -1,16 +1,16 @@
-//! By which revision the pod template is rendered, and with which image. In: what the user chose, what the StatefulSet
+//! By which revision the pod template is rendered, and with which image. In: what the user chose, what the `StatefulSet`
 //! carries. Out: `Template`. Pure.
 //!
-//! A newer operator keeps revision and image of a StatefulSet until the user changes something that reaches the
+//! A newer operator keeps revision and image of a `StatefulSet` until the user changes something that reaches the
 //! template: upgrading the operator restarts no registry.
 
 use k8s_openapi::api::core::v1::Pod;
 use portolan_crds::v1alpha1::RegistrySpec;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{Expose, Storage, Tls};
 use crate::context::Settings;
+use crate::digest;
 use crate::labels::{TEMPLATE_IMAGE, TEMPLATE_INPUTS, TEMPLATE_REVISION};
 use crate::names::Names;
 use crate::registry_controller::dereference::Dereferenced;
@@ -101,8 +101,5 @@ fn cannot_have_its_image(pod: &Pod) -> bool {
 
 fn hash(inputs: &Inputs<'_>) -> String {
     let bytes = serde_json::to_vec(inputs).expect("plain data always becomes JSON");
-    Sha256::digest(bytes)[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest::short_sha256(bytes, 8)
 }
