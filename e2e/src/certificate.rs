@@ -10,11 +10,12 @@ pub struct Authority {
     pub pem: String,
 }
 
-/// A server's certificate with its key, PEM.
+/// A server's certificate with its key and its issuer's certificate, PEM.
 #[derive(Debug)]
 pub struct Leaf {
     pub certificate: String,
     pub key: String,
+    pub authority: String,
 }
 
 impl Authority {
@@ -38,6 +39,7 @@ impl Authority {
         Ok(Leaf {
             certificate,
             key: key.serialize_pem(),
+            authority: self.pem.clone(),
         })
     }
 }

@@ -37,11 +37,14 @@ pub fn versions(children: &Children) -> Vec<String> {
     children.iter().map(version).collect()
 }
 
-/// What the operator decides about a child: everything but identity, bookkeeping and status.
+/// What the operator decides about a child: everything but identity, bookkeeping (its own `portolan.dev/applied` too) and
+/// status.
 pub fn content(object: &DynamicObject) -> Value {
     let mut content = serde_json::to_value(object).unwrap_or_default();
     if let Some(fields) = content.as_object_mut() {
-        fields.remove("status");
+        for key in ["status", "apiVersion", "kind"] {
+            fields.remove(key); // items of a list carry no type
+        }
     }
     if let Some(metadata) = content["metadata"].as_object_mut() {
         for key in [
@@ -53,6 +56,16 @@ pub fn content(object: &DynamicObject) -> Value {
             "deletionTimestamp",
         ] {
             metadata.remove(key);
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("portolan.dev/applied");
+        }
+        if metadata
+            .get("annotations")
+            .and_then(Value::as_object)
+            .is_some_and(serde_json::Map::is_empty)
+        {
+            metadata.remove("annotations");
         }
     }
     content

@@ -35,15 +35,18 @@ pub async fn build(directory: &Path, program: &Path, message: &str) -> Result<Im
     std::fs::create_dir_all(&text)?;
     std::fs::write(text.join("message"), message)?;
 
-    let mut layers = Vec::new();
+    let (mut layers, mut diff_ids) = (Vec::new(), Vec::new());
     for root in [&libraries, &hello, &text] {
+        let file = archive(root).await?;
+        diff_ids.push(format!("sha256:{}", hash(&std::fs::read(&file)?)));
+        output(command("gzip", ["-n".as_ref(), file.as_os_str()])).await?;
+        let zipped = std::fs::read(file.with_extension("tar.gz"))?;
         layers.push(store(
             &blobs,
-            &archive(root).await?,
-            "application/vnd.oci.image.layer.v1.tar",
+            &zipped,
+            "application/vnd.oci.image.layer.v1.tar+gzip",
         )?);
     }
-    let diff_ids: Vec<_> = layers.iter().map(|layer| layer["digest"].clone()).collect();
     let config = json!({
         "architecture": architecture(), "os": "linux", "config": {"Entrypoint": ["/hello"], "User": "65532:65532"},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
@@ -82,7 +85,7 @@ fn install(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A layer: everything below `root`, owned by root, the same bytes every time.
-async fn archive(root: &Path) -> Result<Vec<u8>> {
+async fn archive(root: &Path) -> Result<PathBuf> {
     let file = root.with_extension("tar");
     let mut tar = command(
         "tar",
@@ -97,14 +100,18 @@ async fn archive(root: &Path) -> Result<Vec<u8>> {
     );
     tar.arg(&file).arg("-C").arg(root).arg(".");
     output(tar).await?;
-    std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    Ok(file)
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
 
 /// Writes a blob and returns its descriptor.
 fn store(blobs: &Path, bytes: &[u8], media_type: &str) -> Result<Value> {
-    let hash = Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
+    let hash = hash(bytes);
     std::fs::write(blobs.join(&hash), bytes)?;
     Ok(json!({"mediaType": media_type, "digest": format!("sha256:{hash}"), "size": bytes.len()}))
 }

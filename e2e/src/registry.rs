@@ -112,7 +112,7 @@ impl<'a> Registry<'a> {
             endpoint: key("registry")?,
             username: key("username")?,
             password: key("password")?,
-            certificate_authority: key("ca.crt")?,
+            certificate_authority: key("ca.crt").unwrap_or_default(), // unknown for a certificate of one's own without it
             docker_config: key(".dockerconfigjson")?,
         })
     }

@@ -23,7 +23,8 @@ const SECRET: &str = "own-certificate";
 const SECONDS: Duration = Duration::from_secs(20);
 
 async fn write(scene: &Scene, leaf: &Leaf) -> Result<()> {
-    let data = json!({"tls.crt": STANDARD.encode(&leaf.certificate), "tls.key": STANDARD.encode(&leaf.key)});
+    let data = json!({"tls.crt": STANDARD.encode(&leaf.certificate), "tls.key": STANDARD.encode(&leaf.key),
+        "ca.crt": STANDARD.encode(&leaf.authority)});
     let body = json!({"type": "kubernetes.io/tls", "data": data});
     apply(&scene.api(Kind::Secret), Kind::Secret, SECRET, body)
         .await
@@ -95,6 +96,11 @@ async fn a_swapped_certificate_is_served_within_seconds_by_the_same_pod() {
         })
         .await?;
         registry.until_ready().await?;
+        let login = registry.login("push").await?;
+        ensure!(
+            login.certificate_authority == second.pem,
+            "the push Secret still has the first authority"
+        );
         ensure!(
             uid(&registry.ready_pod().await?) == uid(&pod),
             "the Pod was replaced"
@@ -124,6 +130,7 @@ async fn garbage_in_the_certificate_leaves_the_old_one_served_and_is_told() {
             &Leaf {
                 certificate: "garbage".into(),
                 key: "garbage".into(),
+                authority: authority.pem.clone(),
             },
         )
         .await?;

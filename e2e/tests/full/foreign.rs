@@ -57,12 +57,10 @@ fn bytes(object: &DynamicObject) -> String {
     if let Some(fields) = object.data.as_object_mut() {
         fields.remove("status");
     }
-    object
-        .metadata
-        .managed_fields
-        .iter_mut()
-        .flatten()
-        .for_each(|entry| entry.time = None);
+    // Entries about status are Kubernetes' own controllers'; the time of an entry is not content.
+    let entries = object.metadata.managed_fields.get_or_insert_default();
+    entries.retain(|entry| entry.subresource.is_none());
+    entries.iter_mut().for_each(|entry| entry.time = None);
     serde_json::to_string(&object).unwrap_or_default()
 }
 

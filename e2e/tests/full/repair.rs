@@ -172,13 +172,20 @@ fn edit_of(kind: Kind, child: &kube::api::DynamicObject) -> Result<Value> {
         Kind::ServiceAccount => json!({"automountServiceAccountToken": true}),
         Kind::ConfigMap => json!({"data": {"ca.crt": "not a certificate"}}),
         Kind::Secret => {
-            let Some(key) = child.data["data"]
+            // What hurts most: the private key, where there is one.
+            let keys: Vec<_> = child.data["data"]
                 .as_object()
-                .and_then(|data| data.keys().next_back())
-            else {
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| key)
+                .collect();
+            let private = keys
+                .iter()
+                .find(|key| key.ends_with(".pem") || key.ends_with(".key"));
+            let Some(key) = private.or(keys.last()) else {
                 bail!("a Secret without data");
             };
-            json!({"data": {key: GARBAGE}})
+            json!({"data": {*key: GARBAGE}})
         }
         other => bail!("no edit for {other:?}"),
     })
