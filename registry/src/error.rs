@@ -31,7 +31,14 @@ impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (message, headers) = (message.into(), HeaderMap::new());
-        Self(Box::new(Refusal { status, code, message, detail: None, headers, fault: None }))
+        Self(Box::new(Refusal {
+            status,
+            code,
+            message,
+            detail: None,
+            headers,
+            fault: None,
+        }))
     }
 
     /// With another status than the code's usual one.
@@ -67,7 +74,14 @@ impl ApiError {
 
     /// The answer. `request_id` is how the log line of a failure is found.
     pub fn into_response(self, request_id: &str) -> Response<Body> {
-        let Refusal { status, code, message, detail, headers, fault } = *self.0;
+        let Refusal {
+            status,
+            code,
+            message,
+            detail,
+            headers,
+            fault,
+        } = *self.0;
         let mut entry = json!({"code": code.as_str(), "message": message});
         if let Some(detail) = detail {
             entry["detail"] = detail;
@@ -80,8 +94,12 @@ impl ApiError {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         *response.headers_mut() = headers;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         *response.body_mut() = Body::from(body);
         response
     }

@@ -91,8 +91,12 @@ fn json(text: String) -> Response<Body> {
 
 fn with_body(content_type: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::empty());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     *response.body_mut() = Body::from(text);
     response
 }

@@ -41,5 +41,8 @@ fn variable(name: &str) -> Option<String> {
 
 #[expect(clippy::disallowed_methods, reason = "the clock is read here and handed down")]
 fn surroundings() -> Surroundings {
-    Surroundings { clock: Arc::new(Timestamp::now), random: Arc::new(rand::random) }
+    Surroundings {
+        clock: Arc::new(Timestamp::now),
+        random: Arc::new(rand::random),
+    }
 }

@@ -62,7 +62,10 @@ pub enum StartError {
 
 impl StartError {
     fn file(key: &'static str, problem: FileProblem) -> Self {
-        Self::File { key, source: Box::new(problem) }
+        Self::File {
+            key,
+            source: Box::new(problem),
+        }
     }
 }
 

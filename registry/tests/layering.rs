@@ -337,49 +337,22 @@ fn a_file_that_breaks_a_rule_is_named() {
         "//! Doc.\n#[cfg(test)]\nmod tests {{\n{}}}",
         "fn f() {}\n".repeat(230)
     );
-    for (path, text, part) in [
-        ("src/app.rs", "fn f() {}", "no //! line"),
-        ("src/app.rs", long.as_str(), "401 lines"),
-        ("src/app.rs", tests.as_str(), "lines of tests"),
-        ("src/utils.rs", "//! Doc.", "\"utils\" says nothing"),
-        ("src/handlers/mod.rs", "//! Doc.", "\"mod\" says nothing"),
-        ("src/route/query.rs", "//! Doc.\nasync fn f() {}", "\"async fn\""),
-        (
-            "src/auth/authorize.rs",
-            "//! Doc.\nfn f() { std::fs::read(p); }",
-            "\"std::fs\"",
-        ),
-        (
-            "src/store/tags.rs",
-            "//! Doc.\nuse http::Method;",
-            "\"http::\"",
-        ),
-        (
-            "src/manifest/parse.rs",
-            "//! Doc.\nuse crate::error::ApiError;",
-            "\"crate::error\"",
-        ),
-        (
-            "src/auth.rs",
-            "//! Doc.\nfn f() { Response::new(b) }",
-            "\"Response::new\"",
-        ),
-        (
-            "src/store/expiry.rs",
-            "//! Doc.\nfn f() { SystemTime::now() }",
-            "take it as an argument",
-        ),
-        (
-            "src/app.rs",
-            "//! Doc.\n#[test]\nfn test_it_works_well() {}",
-            "is no sentence",
-        ),
-        (
-            "tests/api/x.rs",
-            "//! Doc.\n#[tokio::test]\nasync fn upload() {}",
-            "is no sentence",
-        ),
+    for sample in [
+        "src/app.rs|fn f() {}|no //! line",
+        "src/utils.rs|//! D.|\"utils\" says nothing",
+        "src/handlers/mod.rs|//! D.|\"mod\" says nothing",
+        "src/route/query.rs|//! D.\nasync fn f() {}|\"async fn\"",
+        "src/auth/authorize.rs|//! D.\nfn f() { std::fs::read(p); }|\"std::fs\"",
+        "src/store/tags.rs|//! D.\nuse http::Method;|\"http::\"",
+        "src/manifest/parse.rs|//! D.\nuse crate::error::ApiError;|\"crate::error\"",
+        "src/auth.rs|//! D.\nfn f() { Response::new(b) }|\"Response::new\"",
+        "src/store/expiry.rs|//! D.\nfn f() { SystemTime::now() }|take it as an argument",
+        "src/app.rs|//! D.\n#[test]\nfn test_it_works_well() {}|is no sentence",
+        "tests/api/x.rs|//! D.\n#[tokio::test]\nasync fn upload() {}|is no sentence",
+        &format!("src/app.rs|{long}|401 lines"),
+        &format!("src/app.rs|{tests}|lines of tests"),
     ] {
+        let [path, text, part] = sample.split('|').collect::<Vec<_>>().try_into().unwrap();
         let broken = broken_rules(&Source { path, text });
         assert_eq!(broken.len(), 1, "{path}: {broken:?}");
         assert!(

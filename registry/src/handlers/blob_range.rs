@@ -60,6 +60,8 @@ impl Multipart {
                 head.chain(content.stream(part.first..part.last + 1)).boxed()
             })
             .collect();
-        futures::stream::iter(parts).flatten().chain(futures::stream::iter([Ok(end)]))
+        futures::stream::iter(parts)
+            .flatten()
+            .chain(futures::stream::iter([Ok(end)]))
     }
 }

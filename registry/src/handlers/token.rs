@@ -1,8 +1,8 @@
 //! The token service: credentials and scopes in, a token out. It grants what the user may do of what is asked for;
 //! less than everything is no error, and asking for nothing still proves who one is.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::body::Body;
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{HeaderValue, Method, Response, StatusCode};
 use portolan_oci::{ErrorCode, RepositoryName};
 use serde_json::json;
