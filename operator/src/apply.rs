@@ -9,6 +9,7 @@
 mod compare;
 mod handover;
 mod intent;
+mod surplus;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -183,7 +184,7 @@ impl Applier {
         if self.agrees(&uid, &body, &seen) {
             return Ok(Outcome::Unchanged(observed.clone()));
         }
-        let applied = self.patch(observed, &body, &uid).await?;
+        let applied = self.patch(observed, &body, &seen).await?;
         if let Some(applied) = &applied {
             self.remember(&uid, &body, &intent::to_value(applied)?);
         }
@@ -239,14 +240,21 @@ impl Applier {
     }
 
     /// `None` when the object changed under us in a way that needs another look.
-    async fn patch<K: Child>(&self, observed: &K, body: &Value, uid: &str) -> Result<Option<K>, ApplyError> {
+    async fn patch<K: Child>(
+        &self,
+        observed: &K,
+        body: &Value,
+        seen: &Value,
+    ) -> Result<Option<K>, ApplyError> {
+        let uid = observed.uid().unwrap_or_default();
         let api: Api<K> = self.api(observed);
         let name = observed.name_any();
         let stale_or_error = |error| match error {
             kube::Error::Api(status) if is_replaced(&status) || status.is_not_found() => Ok(None),
             source => Err(request("update", observed, source)),
         };
-        if let Some(patch) = handover::patch(observed.meta(), self.field_manager) {
+        let handover = handover::patch(observed.meta(), self.field_manager);
+        if let Some(patch) = surplus::removed(handover, observed.meta(), &surplus::keys(body, seen)) {
             let params = PatchParams {
                 field_manager: Some(self.field_manager.to_owned()),
                 ..PatchParams::default()
@@ -257,7 +265,7 @@ impl Applier {
         }
         let params = PatchParams::apply(self.field_manager).force();
         match api
-            .patch(&name, &params, &Patch::Apply(intent::with_uid(body, uid)))
+            .patch(&name, &params, &Patch::Apply(intent::with_uid(body, &uid)))
             .await
         {
             Ok(applied) => Ok(Some(applied)),
@@ -266,6 +274,9 @@ impl Applier {
     }
 
     fn agrees(&self, uid: &str, body: &Value, seen: &Value) -> bool {
+        if !surplus::keys(body, seen).is_empty() {
+            return false;
+        }
         if compare::holds(body, seen) {
             return true;
         }

@@ -103,6 +103,17 @@ async fn field_that_the_server_rewrites_is_sent_once() {
     assert!(!applier.agrees("another", &body, &answer));
 }
 
+#[tokio::test]
+async fn key_that_somebody_added_to_our_data_makes_a_difference() {
+    let body = json!({"data": {"active": "YQ=="}});
+    assert!(applier().agrees("child", &body, &body));
+    assert!(!applier().agrees(
+        "child",
+        &body,
+        &json!({"data": {"active": "YQ==", "old.pem": "eA=="}})
+    ));
+}
+
 #[test]
 fn hash_does_not_depend_on_the_order_of_keys() {
     let (one, two) = (json!({"a": 1, "b": [1, 2]}), json!({"b": [1, 2], "a": 1}));
