@@ -236,15 +236,22 @@ async fn find_crds(client: &Client, scope: &Scope) -> Result<(), StartError> {
     let registries: Api<Registry> = scope.api(client);
     match registries.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Err(StartError::CrdsMissing),
-        Err(kube::Error::Api(status)) if status.is_forbidden() => Err(StartError::Forbidden {
+        Err(error) => Err(refusal(error, scope)),
+    }
+}
+
+/// What an unsuccessful first list means. An unknown kind is a 404 without a Status object, hence without a reason.
+fn refusal(error: kube::Error, scope: &Scope) -> StartError {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => StartError::CrdsMissing,
+        kube::Error::Api(status) if status.is_forbidden() => StartError::Forbidden {
             place: match scope {
                 Scope::Cluster => "all namespaces".to_owned(),
                 Scope::Namespace(namespace) => format!("namespace {namespace}"),
             },
             source: kube::Error::Api(status),
-        }),
-        Err(error) => Err(StartError::Api(error)),
+        },
+        error => StartError::Api(error),
     }
 }
 
@@ -268,5 +275,38 @@ async fn watchdog(monitor: &Monitor) -> Vec<String> {
         if !stuck.is_empty() {
             return stuck;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(message: &str, reason: &str, code: u16) -> StartError {
+        let status = Status::failure(message, reason).with_code(code).boxed();
+        refusal(kube::Error::Api(status), &Scope::Namespace("team-a".to_owned()))
+    }
+
+    #[test]
+    fn unknown_kind_means_that_the_crds_are_missing() {
+        // As the API server answers and the client reports it.
+        let error = refused("404 page not found", "Failed to parse error data", 404);
+        assert!(error.to_string().contains("install the CRDs first"), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::from(3));
+    }
+
+    #[test]
+    fn missing_permission_is_named_with_its_place() {
+        let error = refused("registries is forbidden", "Forbidden", 403);
+        assert!(error.to_string().contains("namespace team-a"), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::from(1));
+    }
+
+    #[test]
+    fn every_end_has_a_status_of_its_own() {
+        let codes = [End::Clean, End::LeadershipLost, End::Stuck(Vec::new())].map(|end| end.exit_code());
+        assert_eq!(codes, [0, 4, 5].map(ExitCode::from));
     }
 }
