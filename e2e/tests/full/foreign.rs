@@ -60,7 +60,9 @@ fn bytes(object: &DynamicObject) -> String {
     // Entries about status are Kubernetes' own controllers'; the time of an entry is not content.
     let entries = object.metadata.managed_fields.get_or_insert_default();
     entries.retain(|entry| entry.subresource.is_none());
-    entries.iter_mut().for_each(|entry| entry.time = None);
+    for entry in entries {
+        entry.time = None;
+    }
     serde_json::to_string(&object).unwrap_or_default()
 }
 

@@ -181,7 +181,7 @@ fn edit_of(kind: Kind, child: &kube::api::DynamicObject) -> Result<Value> {
                 .collect();
             let private = keys
                 .iter()
-                .find(|key| key.ends_with(".pem") || key.ends_with(".key"));
+                .find(|key| matches!(key.rsplit_once('.'), Some((_, "pem" | "key"))));
             let Some(key) = private.or(keys.last()) else {
                 bail!("a Secret without data");
             };
