@@ -1,7 +1,5 @@
 //! What is refused, what is waited for, and what a person reads.
 
-use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Secret;
 use portolan_crds::conditions::reasons;
 use proptest::prelude::*;
 use serde_json::json;
@@ -9,8 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::registry_controller::observed::{Children, Reference};
 use crate::registry_controller::test_support::{
-    UID, claim, dereferenced, first_pass, minimal, now, object, observed, registry, tls_secret,
-    users_certificate, validated,
+    UID, claim, dereferenced, first_pass, minimal, now, object, observed, registry, validated,
 };
 
 fn only_problem(registry: &Registry, dereferenced: &Dereferenced) -> Problem {
@@ -276,94 +273,6 @@ fn children_of_a_deleted_namesake_are_waited_for() {
         only_problem(&minimal(), &dereferenced(children)).gravity,
         Gravity::Absent
     );
-}
-
-fn with_secret(secret: Reference<Secret>) -> (Registry, Dereferenced) {
-    let spec = "{storage: {ephemeral: {}}, tls: {secretRef: {name: cert}}}";
-    (
-        registry(spec),
-        Dereferenced {
-            tls_secret: secret,
-            ..Dereferenced::default()
-        },
-    )
-}
-
-const HOST: &str = "depot.team-a.svc";
-
-#[test]
-fn good_certificate_of_the_user_is_taken() {
-    let later = now() + SignedDuration::from_hours(2400);
-    let pair = users_certificate(HOST, later);
-    let secret = tls_secret(&pair.certificate_pem, &pair.key_pem);
-    let (registry, dereferenced) = with_secret(Reference::Found(secret));
-    let validated = validated(&registry, &dereferenced).unwrap();
-    let Tls::Users(certificate) = validated.tls else {
-        panic!("managed")
-    };
-    assert_eq!(
-        (certificate.secret_name.as_str(), certificate.facts.not_after),
-        ("cert", later)
-    );
-}
-
-#[test]
-fn missing_secret_is_waited_for() {
-    let (registry, dereferenced) = with_secret(Reference::Absent);
-    let problem = only_problem(&registry, &dereferenced);
-    assert_eq!(
-        (problem.gravity, problem.concern),
-        (Gravity::Absent, Concern::Tls)
-    );
-    assert!(problem.message.contains("Secret cert"));
-}
-
-#[test]
-fn unusable_certificates_are_refused_with_the_cause() {
-    let later = now() + SignedDuration::from_hours(2400);
-    let good = users_certificate(HOST, later);
-    let other = users_certificate(HOST, later);
-    let elsewhere = users_certificate("elsewhere.example.com", later);
-    let old = users_certificate(HOST, now() - SignedDuration::from_hours(1));
-    let mut opaque = tls_secret(&good.certificate_pem, &good.key_pem);
-    opaque.type_ = Some("Opaque".to_owned());
-    let cases = [
-        (tls_secret("garbage", &good.key_pem), "tls.crt"),
-        (tls_secret(&good.certificate_pem, "garbage"), "tls.key"),
-        (
-            tls_secret(&good.certificate_pem, &other.key_pem),
-            "another certificate",
-        ),
-        (
-            tls_secret(&elsewhere.certificate_pem, &elsewhere.key_pem),
-            "elsewhere.example.com and not for depot.team-a.svc",
-        ),
-        (tls_secret(&old.certificate_pem, &old.key_pem), "expired"),
-        (opaque, "kubernetes.io/tls"),
-    ];
-    for (secret, cause) in cases {
-        let (registry, dereferenced) = with_secret(Reference::Found(secret));
-        let problem = only_problem(&registry, &dereferenced);
-        assert_eq!(
-            (problem.gravity, problem.reason),
-            (Gravity::Unusable, reasons::CERTIFICATE_UNUSABLE),
-            "{cause}"
-        );
-        assert!(
-            problem.message.contains(cause) && problem.message.contains("Secret cert"),
-            "{}",
-            problem.message
-        );
-    }
-}
-
-#[test]
-fn hostnames_are_what_a_users_certificate_must_cover() {
-    let pair = users_certificate("registry.example.com", now() + SignedDuration::from_hours(2400));
-    let secret = tls_secret(&pair.certificate_pem, &pair.key_pem);
-    let (mut registry, dereferenced) = with_secret(Reference::Found(secret));
-    registry.spec.expose.hostnames = vec!["registry.example.com".to_owned()];
-    assert!(validated(&registry, &dereferenced).is_ok());
 }
 
 #[test]

@@ -169,3 +169,6 @@ fn parse(field: &str, text: &str) -> Result<SignedDuration, Problem> {
         .filter(|length| length.as_hours() <= 87_600)
         .ok_or_else(invalid)
 }
+
+#[cfg(test)]
+mod tests;
