@@ -77,10 +77,13 @@ async fn field_that_was_posted_and_is_no_longer_intended_is_removed() {
 }
 
 #[tokio::test]
-async fn fields_of_others_survive_a_repair() {
+async fn repair_keeps_metadata_of_others_and_owns_the_data_whole() {
     let place = Place::new("applier-others").await;
     place.apply(&json!({"ours": "1"}), None).await;
-    let theirs = Patch::Merge(json!({"data": {"ours": "changed", "theirs": "2"}}));
+    let theirs = Patch::Merge(json!({
+        "metadata": {"annotations": {"example.com/theirs": "2"}},
+        "data": {"ours": "changed", "theirs": "2"},
+    }));
     place
         .config_maps()
         .patch("child", &PatchParams::default(), &theirs)
@@ -92,10 +95,8 @@ async fn fields_of_others_survive_a_repair() {
     let Outcome::Updated(repaired) = repaired else {
         panic!("{repaired:?}")
     };
-    assert_eq!(
-        serde_json::to_value(repaired.data).unwrap(),
-        json!({"ours": "1", "theirs": "2"})
-    );
+    assert_eq!(serde_json::to_value(repaired.data).unwrap(), json!({"ours": "1"}));
+    assert_eq!(repaired.metadata.annotations.unwrap()["example.com/theirs"], "2");
 }
 
 #[tokio::test]
