@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use kube::api::{DeleteParams, DynamicObject};
+use portolan_e2e::children::children;
 use portolan_e2e::objects::{Kind, apply};
 use portolan_e2e::registry::{Registry, volume};
 use portolan_e2e::scene::{self, Scene};
@@ -144,29 +145,39 @@ async fn a_foreign_object_of_any_name_we_use_stays_as_it_is_and_is_named() {
 async fn an_object_that_takes_the_place_of_a_child_is_not_touched_either() {
     scene::play("usurped", async |scene| {
         let registry = Registry::ready(scene, "registry").await?;
-        let maps = scene.api(Kind::ConfigMap);
-        registry.patch(json!({"suspend": true})).await?;
-        registry.until_condition("Suspended", "True", "").await?;
-        maps.delete("registry-ca", &DeleteParams::default()).await?;
-        let foreign = put(
-            scene,
-            Kind::ConfigMap,
-            "registry-ca",
-            json!({"data": {"somebody": "else"}}),
-        )
-        .await?;
-        registry.patch(json!({"suspend": false})).await?;
-        let stalled = registry
-            .until_condition("Stalled", "True", "ForeignObjectConflict")
+        let config = children(&registry)
+            .await?
+            .into_keys()
+            .find(|(_, name)| name.starts_with("registry-config-"));
+        let (_, config) = config.context("no Secret registry-config-<hash>")?;
+        for (kind, name) in [(Kind::ConfigMap, "registry-ca"), (Kind::Secret, &config)] {
+            let api = scene.api(kind);
+            registry.patch(json!({"suspend": true})).await?;
+            registry.until_condition("Suspended", "True", "").await?;
+            api.delete(name, &DeleteParams::default()).await?;
+            let foreign = put(
+                scene,
+                kind,
+                name,
+                json!({"metadata": {"labels": {"somebody": "else"}}}),
+            )
             .await?;
-        ensure!(stalled.message.contains("registry-ca"), "{}", stalled.message);
-        ensure!(
-            bytes(&maps.get("registry-ca").await?) == bytes(&foreign),
-            "the ConfigMap was touched"
-        );
-        // What served goes on serving.
-        registry.until_condition("Available", "True", "").await?;
-        registry.ready_pod().await.map(drop)
+            registry.patch(json!({"suspend": false})).await?;
+            let stalled = registry
+                .until_condition("Stalled", "True", "ForeignObjectConflict")
+                .await?;
+            ensure!(stalled.message.contains(name), "{}", stalled.message);
+            ensure!(
+                bytes(&api.get(name).await?) == bytes(&foreign),
+                "{kind:?} {name} was touched"
+            );
+            // What served goes on serving.
+            registry.until_condition("Available", "True", "").await?;
+            registry.ready_pod().await?;
+            api.delete(name, &DeleteParams::default()).await?;
+            registry.until_ready().await?;
+        }
+        Ok(())
     })
     .await;
 }

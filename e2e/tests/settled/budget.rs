@@ -187,3 +187,23 @@ async fn the_operator_was_never_refused_by_its_own_role() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_operator_never_crashed() {
+    scene::play("crashes", async |scene| {
+        let pod = operator_pod(scene).await?;
+        let containers = pod
+            .status
+            .unwrap_or_default()
+            .container_statuses
+            .unwrap_or_default();
+        let restarts: i32 = containers.iter().map(|container| container.restart_count).sum();
+        let last: Vec<_> = containers
+            .iter()
+            .filter_map(|container| container.last_state.as_ref())
+            .collect();
+        ensure!(restarts == 0, "it was restarted {restarts} times: {last:?}");
+        Ok(())
+    })
+    .await;
+}
