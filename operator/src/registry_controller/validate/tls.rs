@@ -75,24 +75,25 @@ fn needed_hosts(names: &Names, expose: &Expose) -> Vec<String> {
 
 fn users(name: &str, secret: &Secret, hosts: &[String], now: Timestamp) -> Result<UsersCertificate, Problem> {
     let value = |key| secret_value(secret, key).filter(|value| !value.is_empty());
-    let (Some(certificate), Some(key)) = (value("tls.crt"), value("tls.key")) else {
-        return Err(Problem::absent(
-            Concern::Tls,
-            format!("Secret {name} of tls.secretRef has no tls.crt and tls.key yet: put both in as PEM"),
-        ));
-    };
     let unusable = |problem: String| {
         let message = format!(
             "Secret {name} of tls.secretRef cannot be used, pods go on with what they have: {problem}"
         );
         Problem::unusable(Concern::Tls, CERTIFICATE_UNUSABLE, message)
     };
+    // the type never changes, so waiting for keys would be waiting for nothing
     if secret.type_.as_deref() != Some("kubernetes.io/tls") {
         let type_ = secret.type_.as_deref().unwrap_or_default();
         return Err(unusable(format!(
             "it is of type {type_}; create it again with type kubernetes.io/tls"
         )));
     }
+    let (Some(certificate), Some(key)) = (value("tls.crt"), value("tls.key")) else {
+        return Err(Problem::absent(
+            Concern::Tls,
+            format!("Secret {name} of tls.secretRef has no tls.crt and tls.key yet: put both in as PEM"),
+        ));
+    };
     let facts = certificates::inspect("tls.crt", certificate).map_err(|error| unusable(error.to_string()))?;
     match certificates::key_matches(certificate, key) {
         Ok(true) => {}
