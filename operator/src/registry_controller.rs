@@ -42,6 +42,8 @@ use crate::metrics::PassResult;
 use crate::streams::Streams;
 
 const CONTROLLER: &str = "registry";
+/// For the status of a pass that was given up.
+const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 type Guarded = DeserializeGuard<Registry>;
 
@@ -91,7 +93,7 @@ async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     context.metrics.pass_began(CONTROLLER);
     let ended = match tokio::time::timeout(PASS_DEADLINE, Box::pin(pass(&guarded, &context))).await {
         Ok(ended) => ended,
-        Err(_) => Err(Error::Deadline),
+        Err(_) => Err(give_up(&guarded, &context).await),
     };
     let (result, action) = match ended {
         Ok(delay) => {
@@ -128,14 +130,45 @@ fn error_policy(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> 
     Action::requeue(delay)
 }
 
+/// Says in the status that a pass took too long, if the API server answers that at least.
+async fn give_up(guarded: &Guarded, context: &Context) -> Error {
+    if let Ok(registry) = &guarded.0 {
+        let registry = with_newest_status(registry, context);
+        let failure = Failure {
+            step: "pass",
+            message: Error::Deadline.to_string(),
+            stalled_reason: None,
+            is_stale: false,
+        };
+        let work = Work::new(context);
+        let outcome = Outcome::Failed(failure);
+        let report = report(&registry, context, &work, &outcome);
+        if let Ok(Err(error)) = tokio::time::timeout(REPORT_DEADLINE, report).await {
+            return Error::UpdateStatus(error);
+        }
+    }
+    Error::Deadline
+}
+
+/// The watch may not have shown yet what the last pass wrote.
+fn with_newest_status(registry: &Registry, context: &Context) -> Registry {
+    let status = context
+        .written
+        .newest(&registry.metadata, registry.status.as_ref());
+    Registry {
+        status: Some(status),
+        ..registry.clone()
+    }
+}
+
 /// The steps in order. How soon to come again, if no event does.
 async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, Error> {
     if guarded.meta().deletion_timestamp.is_some() {
         // Owner references do the rest, and a retained claim has none.
         return Ok(None);
     }
-    let mut registry = match &guarded.0 {
-        Ok(registry) => registry.clone(),
+    let registry = match &guarded.0 {
+        Ok(registry) => with_newest_status(registry, context),
         Err(invalid) => {
             return update_status::report_undecodable(context, &invalid.metadata, &invalid.error, now())
                 .await
@@ -143,11 +176,6 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
                 .map_err(Error::from);
         }
     };
-    registry.status = Some(
-        context
-            .written
-            .newest(&registry.metadata, registry.status.as_ref()),
-    );
     let registry = &registry;
     let mut work = Work::new(context);
     let outcome = work.run(registry).await;
@@ -184,6 +212,13 @@ async fn report(
 ) -> Result<(), UpdateStatusError> {
     let known = registry.status.clone().unwrap_or_default();
     let status = status::status(registry, work.dereferenced.as_ref(), outcome, work.now);
+    if known.observed_generation.is_none_or(|generation| generation < 0) {
+        // A new one came; those that went need not be remembered.
+        let alive = context.stores.registries.state();
+        context
+            .written
+            .retain(|uid| alive.iter().any(|other| other.meta().uid.as_deref() == Some(uid)));
+    }
     let mut notices = work.notices.clone();
     let (client, metadata) = (&context.client, &registry.metadata);
     if update_status::update_status(client, &context.written, metadata, &known, &status).await? {

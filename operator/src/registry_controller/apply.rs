@@ -7,6 +7,7 @@ mod nudge;
 
 use std::marker::PhantomData;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::{Api, ResourceExt as _};
 use thiserror::Error;
@@ -51,6 +52,8 @@ pub enum ApplyError {
 pub struct Changes {
     pub created: Vec<String>,
     pub updated: Vec<String>,
+    /// The pod template is another one now.
+    pub has_new_template: bool,
     /// The claim asks for another size now.
     pub resized_to: Option<String>,
 }
@@ -143,7 +146,7 @@ impl<'a> Writer<'a> {
             push: self.one(push, children.push.as_deref()).await?,
             pull: self.one(pull, children.pull.as_deref()).await?,
             config: self.config(config).await?,
-            stateful_set: self.one(stateful_set, children.stateful_set.as_deref()).await?,
+            stateful_set: self.stateful_set(stateful_set).await?,
             state: PhantomData,
         };
         Ok((applied, applied_claim))
@@ -157,6 +160,15 @@ impl<'a> Writer<'a> {
             .iter()
             .find(|existing| existing.name_any() == name);
         self.one(config, observed.map(|existing| &**existing)).await
+    }
+
+    async fn stateful_set(&mut self, prepared: StatefulSet) -> Result<StatefulSet, ApplyError> {
+        let observed = self.children.stateful_set.as_deref();
+        let applied = self.one(prepared, observed).await?;
+        let generation = |set: &StatefulSet| set.metadata.generation;
+        self.changes.has_new_template =
+            observed.is_some_and(|before| generation(before) != generation(&applied));
+        Ok(applied)
     }
 
     async fn maybe(

@@ -77,7 +77,7 @@ pub fn of_changes(changes: &Changes, stateful_set: &str) -> Vec<Notice> {
             note: format!("updated {}", changes.updated.join(", ")),
         });
     }
-    if changes.updated.contains(&format!("StatefulSet {stateful_set}")) {
+    if changes.has_new_template {
         notices.push(Notice {
             reason: Reason::RolloutStarted,
             note: format!("StatefulSet {stateful_set} changed"),

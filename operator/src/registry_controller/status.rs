@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_crds::conditions::reasons::{NOT_YET_ACCEPTED, NOT_YET_LOADED};
+use portolan_crds::conditions::{CREDENTIALS_READY, TLS_READY};
 use portolan_crds::v1alpha1::{
     CredentialsStatus, EndpointsStatus, Registry, RegistryStatus, TlsStatus, VersionStatus,
 };
@@ -20,7 +22,7 @@ use super::material::Material;
 use super::observed::annotation;
 use super::probing::{Answer, Expectation};
 use super::validate::{Problem, Tls, ValidatedRegistry};
-use crate::conditions::{self, Finding};
+use crate::conditions::{self, Finding, Truth};
 use crate::labels::{TEMPLATE_INPUTS, TEMPLATE_REVISION};
 
 pub use pods::{Obstacle, PATIENCE, obstacle};
@@ -189,13 +191,21 @@ fn parts(
         Some(_) => pods::available(pods),
         None => summary::kept(portolan_crds::conditions::AVAILABLE, previous),
     };
+    let serves_nobody = dereferenced.is_some() && !available.is_true();
+    let kept = |kind, reason| {
+        if serves_nobody {
+            Finding::new(kind, Truth::False, reason, "no pod is ready")
+        } else {
+            summary::kept(kind, previous)
+        }
+    };
     Parts {
-        available,
         storage: storage::finding(registry, dereferenced, progress, problems, previous),
-        tls: serving::tls(progress, problems, previous, now),
-        credentials: serving::credentials(progress, previous),
+        tls: serving::tls(progress, problems, &kept(TLS_READY, NOT_YET_LOADED), now),
+        credentials: serving::credentials(progress, &kept(CREDENTIALS_READY, NOT_YET_ACCEPTED)),
         obstacle: pods::obstacle(pods, now),
         rollout: progress.and_then(|progress| pods::rollout(progress.stateful_set.as_ref(), pods)),
+        available,
     }
 }
 

@@ -6,9 +6,8 @@ use portolan_crds::conditions::reasons::{
     ACCEPTED, EXPIRING, ISSUED, LOADED, NOT_YET_ACCEPTED, NOT_YET_LOADED,
 };
 use portolan_crds::conditions::{CREDENTIALS_READY, TLS_READY};
-use portolan_crds::v1alpha1::RegistryStatus;
 
-use super::{Progress, summary};
+use super::Progress;
 use crate::conditions::{Finding, Truth};
 use crate::registry_controller::validate::{Concern, Problem, Tls};
 
@@ -26,14 +25,14 @@ pub(super) fn is_served(progress: &Progress) -> bool {
 pub(super) fn tls(
     progress: Option<&Progress>,
     problems: &[Problem],
-    previous: &RegistryStatus,
+    kept: &Finding,
     now: Timestamp,
 ) -> Finding {
     if let Some(problem) = problems.iter().find(|problem| problem.concern == Concern::Tls) {
         return Finding::new(TLS_READY, Truth::False, problem.reason, &problem.message);
     }
     let Some(progress) = progress else {
-        return summary::kept(TLS_READY, previous);
+        return kept.clone();
     };
     if is_served(progress) {
         let until = progress.not_after;
@@ -71,9 +70,9 @@ pub(super) fn tls(
     Finding::new(TLS_READY, Truth::False, NOT_YET_LOADED, message)
 }
 
-pub(super) fn credentials(progress: Option<&Progress>, previous: &RegistryStatus) -> Finding {
+pub(super) fn credentials(progress: Option<&Progress>, kept: &Finding) -> Finding {
     let Some(progress) = progress else {
-        return summary::kept(CREDENTIALS_READY, previous);
+        return kept.clone();
     };
     let lagging = progress
         .answers

@@ -192,15 +192,37 @@ fn claim_that_is_gone_stays_in_the_status() {
         reasons::CLAIM_LOST,
         "gone",
     )]);
-    let seen = dereferenced(Children {
-        claim: None,
-        ..seen.children
-    });
-    let storage = status_of(&registry, &seen, &lost, now()).storage.unwrap();
+    let gone = Dereferenced {
+        pods: seen.pods.clone(),
+        ..dereferenced(Children {
+            claim: None,
+            ..seen.children
+        })
+    };
+    let status = status_of(&registry, &gone, &lost, now());
+    assert!(is_true(&status.conditions, TLS_READY));
+    let storage = status.storage.unwrap();
     assert_eq!(
         (storage.claim_name.as_deref(), storage.capacity.as_deref()),
         (Some("depot-data"), Some("20Gi"))
     );
+}
+
+#[test]
+fn registry_without_ready_pods_serves_neither_certificate_nor_credentials() {
+    let mut registry = minimal();
+    let (mut seen, outcome) = pass(&registry, |_, _| {});
+    registry.status = Some(status_of(&registry, &seen, &outcome, now()));
+    let lost = Outcome::Problems(vec![Problem::unusable(
+        Concern::Storage,
+        reasons::CLAIM_LOST,
+        "gone",
+    )]);
+    seen.pods.clear();
+    let status = status_of(&registry, &seen, &lost, now());
+    for kind in [AVAILABLE, TLS_READY, CREDENTIALS_READY] {
+        assert!(!is_true(&status.conditions, kind), "{kind}");
+    }
 }
 
 #[test]
