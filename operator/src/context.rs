@@ -2,6 +2,7 @@
 
 mod referenced_secrets;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -11,6 +12,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{ObjectRef, Store};
 use portolan_crds::v1alpha1::Registry;
+use tokio::sync::OnceCell;
 
 use crate::apply::Applier;
 use crate::backoff::Backoff;
@@ -46,6 +48,7 @@ pub struct Stores {
     pub secrets: Store<Secret>,
     pub claims: Store<PersistentVolumeClaim>,
     pub pods: Store<Pod>,
+    filled: Arc<OnceCell<()>>,
 }
 
 impl Stores {
@@ -59,12 +62,18 @@ impl Stores {
             secrets: streams.secrets.store.clone(),
             claims: streams.claims.store.clone(),
             pods: streams.pods.store.clone(),
+            filled: Arc::default(),
         }
     }
 
-    /// Returns once every store was filled: a half-filled one looks like missing children.
-    pub async fn ready(&self) -> Result<(), WriterDropped> {
-        self.registries.wait_until_ready().await?;
+    /// Returns once every store of children was filled: a half-filled one looks like missing children. The controller
+    /// itself waits for the Registries.
+    pub async fn filled(&self) -> Result<(), WriterDropped> {
+        // A store wakes only the last task that waits for it, so one waits for all.
+        self.filled.get_or_try_init(|| self.wait()).await.copied()
+    }
+
+    async fn wait(&self) -> Result<(), WriterDropped> {
         self.stateful_sets.wait_until_ready().await?;
         self.services.wait_until_ready().await?;
         self.service_accounts.wait_until_ready().await?;
@@ -82,7 +91,7 @@ pub struct Context {
     pub stores: Stores,
     pub applier: Applier,
     pub publisher: Publisher,
-    pub metrics: std::sync::Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
     pub backoff: Backoff<ObjectRef<DeserializeGuard<Registry>>>,
     pub referenced_secrets: ReferencedSecrets,
     pub probes: Probes,
@@ -96,7 +105,7 @@ impl Context {
         settings: Settings,
         streams: &Streams,
         publisher: Publisher,
-        metrics: std::sync::Arc<Metrics>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             applier: Applier::new(client.clone(), labels::FIELD_MANAGER_REGISTRY),
@@ -118,5 +127,53 @@ impl std::fmt::Debug for Context {
         f.debug_struct("Context")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_pass_that_waits_for_the_stores_goes_on() {
+        fn empty<K>(fill: &mut Vec<Box<dyn FnOnce() + Send>>) -> Store<K>
+        where
+            K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+        {
+            let (store, mut writer) = reflector::store();
+            fill.push(Box::new(move || {
+                writer.apply_watcher_event(&Event::Init);
+                writer.apply_watcher_event(&Event::InitDone);
+            }));
+            store
+        }
+        let mut fill = Vec::new();
+        let stores = Stores {
+            registries: empty(&mut fill),
+            stateful_sets: empty(&mut fill),
+            services: empty(&mut fill),
+            service_accounts: empty(&mut fill),
+            config_maps: empty(&mut fill),
+            secrets: empty(&mut fill),
+            claims: empty(&mut fill),
+            pods: empty(&mut fill),
+            filled: Arc::default(),
+        };
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let stores = stores.clone();
+                tokio::spawn(async move { stores.filled().await.is_ok() })
+            })
+            .collect();
+        for fill in fill {
+            tokio::task::yield_now().await;
+            fill();
+        }
+        let all = futures::future::join_all(waiting);
+        let all = tokio::time::timeout(Duration::from_secs(5), all).await.unwrap();
+        assert!(all.into_iter().all(Result::unwrap));
     }
 }

@@ -53,7 +53,7 @@ pub enum DereferenceError {
 pub async fn dereference(registry: &Registry, context: &Context) -> Result<Dereferenced, DereferenceError> {
     context
         .stores
-        .ready()
+        .filled()
         .await
         .map_err(|_| DereferenceError::WatchEnded)?;
     let namespace = registry.namespace().unwrap_or_default();

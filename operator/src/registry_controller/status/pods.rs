@@ -144,3 +144,6 @@ pub(super) fn rollout(set: Option<&StatefulSet>, pods: &[Arc<Pod>]) -> Option<St
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
