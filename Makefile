@@ -44,7 +44,7 @@ e2e: images ## Everything together on a whole cluster: operator and registries a
 programs: ## Both programs as static release binaries, in target/programs.
 	@e2e/images/programs
 
-images: ## Images of both programs and of the demo, as OCI archives in target/images.
+images: programs ## Images of both programs and of the demo, as OCI archives in target/images.
 	@e2e/images/build
 
 crds: ## Write the generated custom resource definitions into the chart.
