@@ -26,6 +26,7 @@ mod session;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod upload_file;
 mod uploads;
 
 use std::fmt;

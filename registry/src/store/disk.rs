@@ -8,12 +8,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use bytes::Bytes;
 
 use super::error::{Fault, ReadOnlyReason};
 
@@ -92,22 +90,22 @@ impl Disk {
 
     /// Replaces the file at `target`, whole or not at all, and returns when that is durable.
     pub(super) fn write_small(&self, target: &Path, bytes: &[u8]) -> Result<(), Fault> {
-        let temporary = self.write_temporary(bytes)?;
-        self.publish(&temporary, target)
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.temporary.join(number.to_string());
+        self.write_new(&temporary, bytes)
+            .and_then(|file| self.sync_file(&file, &temporary))
+            .and_then(|()| self.publish(&temporary, target))
             .inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
-    /// Writes a file that only this process knows and that nobody reads after a restart.
-    pub(super) fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf, Fault> {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = self.temporary.join(number.to_string());
-        self.write_new(&path, bytes)
-            .inspect_err(|_| drop(fs::remove_file(&path)))?;
-        Ok(path)
+    /// Asks the seam, for a step that is taken elsewhere.
+    pub(super) fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        self.seam.before(step, path)
     }
 
-    /// Writes a file without making it durable.
-    pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    /// Writes a file without making it durable. Who wants that goes on with the same descriptor: another one need not
+    /// hear that writing the pages back has failed.
+    pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<File, Fault> {
         self.seam
             .before(Step::Write, path)
             .and_then(|()| {
@@ -117,39 +115,13 @@ impl Disk {
                     .truncate(true)
                     .open(path)
             })
-            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|mut file| file.write_all(bytes).map(|()| file))
             .map_err(|error| self.fault("write", path, error))
     }
 
-    /// Writes pieces one after the other from `offset` on, telling of each one that is written. Not durable yet.
-    pub(super) fn append(
-        &self,
-        path: &Path,
-        offset: u64,
-        pieces: &[Bytes],
-        mut written: impl FnMut(&Bytes),
-    ) -> Result<(), Fault> {
-        let mut append = || -> io::Result<()> {
-            self.seam.before(Step::Write, path)?;
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            let mut offset = offset;
-            for piece in pieces {
-                file.write_all_at(piece, offset)?;
-                offset += piece.len() as u64;
-                written(piece);
-            }
-            Ok(())
-        };
-        append().map_err(|error| self.fault("write", path, error))
-    }
-
-    /// Puts a written file in the place of `target`: its bytes first, then its name, then the name's directory.
+    /// Puts a file whose bytes are durable in the place of `target`: its name, then the name's directory.
     pub(super) fn publish(&self, from: &Path, target: &Path) -> Result<(), Fault> {
-        self.sync_file(from)?;
+        self.check_writable()?; // it may have failed since the change began
         let directory = parent(target);
         self.create_directories(directory)?;
         if let Err(error) = self.rename(from, target) {
@@ -247,11 +219,12 @@ impl Disk {
         fs::rename(from, to)
     }
 
-    fn sync_file(&self, path: &Path) -> Result<(), Fault> {
+    /// Makes the bytes of a file durable. A full volume has lost this file only.
+    pub(super) fn sync_file(&self, file: &File, path: &Path) -> Result<(), Fault> {
         let synced = self
             .seam
             .before(Step::SyncFile, path)
-            .and_then(|()| File::open(path)?.sync_data());
+            .and_then(|()| file.sync_data());
         synced.map_err(|error| {
             if is_full(&error) {
                 self.fault("fsync", path, error)
@@ -259,15 +232,6 @@ impl Disk {
                 self.fail(path, &error)
             }
         })
-    }
-
-    /// Lets the disk work while an upload still comes in, so that its end does not wait for all of it. The kernel tells
-    /// of a failed writeback only once: whoever hears of it must remember it.
-    pub(super) fn start_writeback(&self, path: &Path) {
-        match File::open(path).and_then(|file| file.sync_data()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => drop(self.fail(path, &error)),
-            _ => {}
-        }
     }
 
     fn sync_directory(&self, path: &Path) -> Result<(), Fault> {

@@ -3,7 +3,6 @@
 //! While one batch is written and hashed in a blocking thread the next one is received; the client waits when the disk
 //! is slower. The right to write travels with the batch, so that a request that goes away leaves a session in order.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,10 +11,12 @@ use tokio::task::JoinHandle;
 
 use super::error::{BodyError, Fault, UploadError};
 use super::session::{Session, Writing};
+use super::upload_file::UploadFile;
 use super::uploads::{BATCH_BYTES, Chunk};
 use super::{Inner, blocking, joined};
 
-const WRITEBACK_BYTES: u64 = 64 << 20;
+/// After so many bytes more the disk is told to begin.
+pub(super) const WRITEBACK_BYTES: u64 = 64 << 20;
 
 enum Ending {
     Complete,
@@ -59,7 +60,7 @@ impl Inner {
             (Ending::Complete, Some(announced)) if announced != received => {
                 session.set_offset(&mut writing, before.0);
                 writing.hasher = before.1;
-                self.cut(session, writing).await?;
+                self.cut(writing).await?;
                 Err(UploadError::Length {
                     offset: before.0,
                     announced,
@@ -81,28 +82,22 @@ impl Inner {
         }
         let (inner, session) = (Arc::clone(self), Arc::clone(session));
         blocking(move || {
-            writing.hasher = Some(inner.hash_upload(&session, writing.algorithm, writing.offset)?);
+            let file = inner.upload_file(&session, &mut writing)?;
+            writing.hasher = Some(file.hash(writing.algorithm, writing.offset)?);
             Ok(writing)
         })
         .await
     }
 
     /// Takes bytes back that do not count, so that they do not come back after a restart either.
-    async fn cut(self: &Arc<Self>, session: &Arc<Session>, writing: Writing) -> Result<(), Fault> {
+    async fn cut(self: &Arc<Self>, writing: Writing) -> Result<(), Fault> {
         let permit = self.permit().await?;
-        let path = self.keys.upload_data(&session.id);
         let inner = Arc::clone(self);
         blocking(move || {
             let _permit = permit;
-            match File::options()
-                .write(true)
-                .open(&path)
-                .and_then(|file| file.set_len(writing.offset))
-            {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(inner.disk.fault("cut", &path, error))
-                }
-                _ => Ok(()),
+            match &writing.file {
+                Some(file) => file.trim(&inner.disk, writing.offset),
+                None => Ok(()),
             }
         })
         .await
@@ -185,13 +180,21 @@ impl Writer {
 impl Inner {
     fn write_batch(
         self: &Arc<Self>,
-        session: &Session,
+        session: &Arc<Session>,
         mut writing: Writing,
         batch: &[Bytes],
     ) -> (Writing, Result<(), Fault>) {
-        let path = self.keys.upload_data(&session.id);
+        let file = match self.upload_file(session, &mut writing) {
+            Ok(file) => file,
+            Err(fault) => return (writing, Err(fault)),
+        };
+        if let Err(fault) = file.check() {
+            writing.is_over = true;
+            drop(self.discard(&session.id, None)); // what stays behind expires
+            return (writing, Err(fault));
+        }
         let before = writing.offset;
-        let result = self.disk.append(&path, before, batch, |bytes| {
+        let result = file.append(&self.disk, before, batch, |bytes| {
             if let Some(hasher) = &mut writing.hasher {
                 hasher.update(bytes);
             }
@@ -199,11 +202,19 @@ impl Inner {
             session.set_offset(&mut writing, offset);
         });
         if before / WRITEBACK_BYTES != writing.offset / WRITEBACK_BYTES {
-            let inner = Arc::clone(self);
+            let (inner, session) = (Arc::clone(self), Arc::clone(session));
             drop(tokio::task::spawn_blocking(move || {
-                inner.disk.start_writeback(&path);
+                inner.write_back(&session, &file);
             }));
         }
         (writing, result)
+    }
+
+    /// Lets the disk work while an upload still comes in, so that its end does not wait for all of it. Whoever writes to
+    /// a session that has lost bytes hears of it from the file; nobody else shall find it.
+    fn write_back(&self, session: &Session, file: &UploadFile) {
+        if file.sync(&self.disk).is_err() {
+            drop(self.discard(&session.id, None)); // what stays behind expires
+        }
     }
 }

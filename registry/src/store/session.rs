@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 use super::disk::lock;
+use super::upload_file::UploadFile;
 
 /// What `uploads/<id>.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub(super) struct Progress {
     pub(super) algorithm: Algorithm,
     /// None: must be computed from the file.
     pub(super) hasher: Option<Hasher>,
+    /// None: nobody has written to it since the start.
+    pub(super) file: Option<Arc<UploadFile>>,
     /// Finished or cancelled while another request waited.
     pub(super) is_over: bool,
 }
@@ -52,6 +55,7 @@ impl Session {
             offset,
             algorithm,
             hasher,
+            file: None,
             is_over: false,
         };
         Self {

@@ -3,18 +3,18 @@
 //! The bytes are hashed while they arrive. Nothing about a session is fsynced before it is finished: after a power cut
 //! it may be shorter or gone, and the client asks for its length before it goes on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
-use portolan_oci::{Algorithm, Digest, Hasher, RepositoryName, UploadId};
+use portolan_oci::{Algorithm, Digest, RepositoryName, UploadId};
 
 use super::error::{BodyError, Fault, UploadError};
 use super::links::{exists, read_file};
-use super::session::{Session, UploadRecord, Writing};
+use super::session::{Progress, Session, UploadRecord, Writing};
+use super::upload_file::UploadFile;
 use super::{Inner, Store, blocking};
 
 /// Received bytes are handed to a blocking thread in batches of this size; two of them are all that an upload keeps.
@@ -201,14 +201,12 @@ impl Inner {
         Ok(Some(session))
     }
 
-    fn finish(&self, session: &Session, writing: Writing, digest: &Digest) -> Result<(), UploadError> {
-        let path = self.keys.upload_data(&session.id);
-        self.trim(&path, writing.offset)?;
+    fn finish(&self, session: &Session, mut writing: Writing, digest: &Digest) -> Result<(), UploadError> {
+        let file = self.upload_file(session, &mut writing)?;
+        file.trim(&self.disk, writing.offset)?;
         let actual = match &writing.hasher {
             Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.clone().finish(),
-            _ => self
-                .hash_upload(session, digest.algorithm(), writing.offset)?
-                .finish(),
+            _ => file.hash(digest.algorithm(), writing.offset)?.finish(),
         };
         if actual != *digest {
             self.discard(&session.id, Some(writing))?;
@@ -217,82 +215,45 @@ impl Inner {
                 actual,
             });
         }
-        let published = self.disk.publish(&path, &self.keys.blob(digest)).and_then(|()| {
-            self.disk.write_small(
-                &self.keys.layer_link(&session.repository, digest),
-                digest.as_str().as_bytes(),
-            )
-        });
+        if let Err(fault) = file.sync(&self.disk) {
+            drop(self.discard(&session.id, Some(writing))); // what it was about is told below
+            return Err(fault.into());
+        }
+        let published = self
+            .disk
+            .publish(file.path(), &self.keys.blob(digest))
+            .and_then(|()| {
+                self.disk.write_small(
+                    &self.keys.layer_link(&session.repository, digest),
+                    digest.as_str().as_bytes(),
+                )
+            });
         // Once the bytes have moved the session has none, also when what came after that failed.
-        if published.is_ok() || !exists(&path)? {
+        if published.is_ok() || !exists(file.path())? {
             drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
         }
         Ok(published?)
     }
 
-    /// The file may hold more than counts after a failed write, and nothing at all if no byte came.
-    fn trim(&self, path: &std::path::Path, offset: u64) -> Result<(), Fault> {
-        let fault = |error| self.disk.fault("write", path, error);
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(fault)?;
-        let length = file.metadata().map_err(fault)?.len();
-        if length < offset {
-            let problem = format!("it has {length} bytes, {offset} were received: start the upload again");
-            return Err(Fault::Damaged {
-                path: path.to_owned(),
-                problem,
-            });
-        }
-        if length > offset {
-            file.set_len(offset).map_err(fault)
-        } else {
-            Ok(())
-        }
-    }
-
-    pub(super) fn hash_upload(
+    /// The file of a session, which stays open from now on.
+    pub(super) fn upload_file(
         &self,
         session: &Session,
-        algorithm: Algorithm,
-        length: u64,
-    ) -> Result<Hasher, Fault> {
-        let mut hasher = Hasher::new(algorithm);
-        if length == 0 {
-            return Ok(hasher);
+        progress: &mut Progress,
+    ) -> Result<Arc<UploadFile>, Fault> {
+        if let Some(file) = &progress.file {
+            return Ok(Arc::clone(file));
         }
-        let path = self.keys.upload_data(&session.id);
-        let hash = |hasher: &mut Hasher| -> io::Result<()> {
-            let file = File::open(&path)?;
-            let mut buffer = vec![0; BATCH_BYTES];
-            let mut offset = 0;
-            while offset < length {
-                let wanted = usize::try_from(length - offset)
-                    .unwrap_or(BATCH_BYTES)
-                    .min(BATCH_BYTES);
-                file.read_exact_at(&mut buffer[..wanted], offset)?;
-                hasher.update(&buffer[..wanted]);
-                offset += wanted as u64;
-            }
-            Ok(())
-        };
-        match hash(&mut hasher) {
-            Ok(()) => Ok(hasher),
-            Err(source) => Err(Fault::Io {
-                action: "read",
-                path,
-                source,
-            }),
-        }
+        let file = Arc::new(UploadFile::open(&self.disk, self.keys.upload_data(&session.id))?);
+        progress.file = Some(Arc::clone(&file));
+        Ok(file)
     }
 
     /// Forgets a session and removes its files.
     pub(super) fn discard(&self, id: &UploadId, writing: Option<Writing>) -> Result<(), Fault> {
         if let Some(mut writing) = writing {
             writing.is_over = true;
+            writing.file = None;
         }
         self.disk.discard(&self.keys.upload_record(id))?;
         self.disk.discard(&self.keys.upload_data(id))?;

@@ -7,8 +7,10 @@ use super::disk::{Seam, Step};
 use super::*;
 
 const NOTHING: u8 = 0;
+const ONCE: u8 = 2;
 
-/// Fails one kind of step, below one path, with one error, as long as it is armed.
+/// Fails one kind of step, below one path, with one error, as long as it is armed; or once, as the kernel tells of a
+/// failed writeback.
 struct Failing {
     step: Step,
     below: &'static str,
@@ -21,6 +23,10 @@ impl Seam for Failing {
         let fails = self.armed.load(Ordering::SeqCst) != NOTHING && step == self.step;
         let fails = fails && path.to_string_lossy().contains(self.below);
         if fails {
+            let once = self
+                .armed
+                .compare_exchange(ONCE, NOTHING, Ordering::SeqCst, Ordering::SeqCst);
+            drop(once);
             Err(io::Error::from_raw_os_error(self.errno))
         } else {
             Ok(())
@@ -133,6 +139,66 @@ async fn upload_that_met_a_full_volume_goes_on_where_it_was() {
         .await
         .unwrap();
     assert_eq!(read_blob(&store, &name, &digest).await, b"one two");
+}
+
+#[tokio::test]
+async fn upload_whose_fsync_failed_is_gone_whatever_the_error() {
+    for errno in [ENOSPC, EDQUOT, EIO] {
+        let volume = Volume::new();
+        let (store, armed) = open_failing(&volume, Step::SyncFile, ".data", errno).await;
+        let name = repository("a");
+        let id = store.upload_start(&name, None).await.unwrap();
+        let digest = digest_of(b"lost");
+        store
+            .upload_append(&name, &id, Chunk::default(), body(&[b"lost"]))
+            .await
+            .unwrap();
+        armed.store(ONCE, Ordering::SeqCst);
+        let finish = || store.upload_finish(&name, &id, &digest, Chunk::default(), body(&[]));
+        let refused = finish().await;
+        assert!(matches!(refused, Err(UploadError::Fault(_))), "{refused:?}");
+        let again = finish().await;
+        assert!(matches!(again, Err(UploadError::Unknown)), "{errno}: {again:?}");
+        assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+        assert_eq!(store.read_only().is_some(), errno == EIO);
+    }
+}
+
+#[tokio::test]
+async fn early_writeback_that_failed_is_heard_of_at_the_end_and_ends_that_upload_only() {
+    let volume = Volume::in_memory();
+    let (store, armed) = open_failing(&volume, Step::SyncFile, ".data", ENOSPC).await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let early = usize::try_from(receive::WRITEBACK_BYTES).unwrap();
+    let digest = digest_of(&[vec![0; early], b"rest".to_vec()].concat());
+    let (mut sender, receiver) = futures::channel::mpsc::channel::<Result<Bytes, BodyError>>(0);
+    let (finished_store, finished_name, finished_id) = (store.clone(), name.clone(), id.clone());
+    armed.store(ONCE, Ordering::SeqCst);
+    let request = tokio::spawn(async move {
+        finished_store
+            .upload_finish(&finished_name, &finished_id, &digest, Chunk::default(), receiver)
+            .await
+    });
+    let piece = Bytes::from(vec![0; 1 << 20]);
+    for _ in 0..early / piece.len() {
+        futures::SinkExt::send(&mut sender, Ok(piece.clone()))
+            .await
+            .unwrap();
+    }
+    while armed.load(Ordering::SeqCst) != NOTHING {
+        tokio::task::yield_now().await;
+    }
+    // The request may have been refused already: then nobody takes the rest.
+    drop(futures::SinkExt::send(&mut sender, Ok(Bytes::from_static(b"rest"))).await);
+    drop(sender);
+    let refused = request.await.unwrap();
+    let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
+    assert!(is_full, "{refused:?}");
+    let gone = store.upload_status(&name, &id).await;
+    assert!(matches!(gone, Err(UploadError::Unknown)), "{gone:?}");
+    assert_eq!(store.read_only(), None);
+    push_blob(&store, &name, b"another").await;
 }
 
 #[tokio::test]
