@@ -1,4 +1,4 @@
-//! Keys of a Secret's or ConfigMap's data that are not ours: what we intend and what is there come in, a merge patch that
+//! Keys of a Secret's or `ConfigMap`'s data that are not ours: what we intend and what is there come in, a merge patch that
 //! removes them goes out. Pure.
 //!
 //! What the registry reads from such an object is all of its data, so we own it whole. Server-side apply alone would keep a

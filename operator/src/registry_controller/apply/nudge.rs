@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use super::ApplyError;
+use crate::apply::is_replaced;
 use crate::context::Context;
 use crate::digest;
 use crate::labels::{FIELD_MANAGER_REGISTRY, MOUNTED_SECRETS};
@@ -42,7 +43,7 @@ pub async fn nudge_pods(
         match api.patch(&pod.name_any(), &params, &Patch::Merge(&body)).await {
             Ok(_) => nudged = true,
             // Gone or replaced: the new pod mounts the new Secrets anyway.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() || is_replaced(&status) => {}
             Err(source) => {
                 return Err(ApplyError::Nudge {
                     name: pod.name_any(),
