@@ -58,6 +58,15 @@ pub enum Error {
     Deadline,
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Step {
+            step: failure.step,
+            message: failure.message,
+        }
+    }
+}
+
 impl Error {
     fn step(&self) -> &'static str {
         match self {
@@ -164,8 +173,10 @@ fn with_newest_status(registry: &Registry, context: &Context) -> Registry {
 /// The steps in order. How soon to come again, if no event does.
 async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, Error> {
     if guarded.meta().deletion_timestamp.is_some() {
-        // Owner references do the rest, and a retained claim has none.
-        return Ok(None);
+        return match &guarded.0 {
+            Ok(registry) => part(registry, context).await.map(|()| None),
+            Err(_) => Ok(None),
+        };
     }
     let registry = match &guarded.0 {
         Ok(registry) => with_newest_status(registry, context),
@@ -183,10 +194,7 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
     if let Outcome::Failed(failure) = &outcome
         && !failure.is_stale
     {
-        return Err(Error::Step {
-            step: failure.step,
-            message: failure.message.clone(),
-        });
+        return Err(Error::from(failure.clone()));
     }
     let pods = work
         .dereferenced
@@ -201,6 +209,17 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
         has_destroyed: work.has_destroyed,
     };
     Ok(schedule::next_visit(&outcome, waits, work.now))
+}
+
+/// Owner references do the rest. A claim that is to stay must have none, also when that was said at the last moment.
+async fn part(registry: &Registry, context: &Context) -> Result<(), Error> {
+    let claim = dereference::claim(registry, context)
+        .await
+        .map_err(|e| Failure::from(&e))?;
+    apply::release_claim(context, registry, claim.as_deref())
+        .await
+        .map_err(|e| Failure::from(&e))?;
+    Ok(())
 }
 
 /// Status and events.
@@ -254,11 +273,20 @@ impl<'a> Work<'a> {
     }
 
     async fn run(&mut self, registry: &Registry) -> Outcome {
-        let dereferenced = match dereference::dereference(registry, self.context).await {
-            Ok(dereferenced) => &*self.dereferenced.insert(dereferenced),
+        let mut dereferenced = match dereference::dereference(registry, self.context).await {
+            Ok(dereferenced) => dereferenced,
             Err(error) => return Outcome::Failed(Failure::from(&error)),
+        };
+        let claim = dereferenced.children.claim.as_deref();
+        // Before any verdict, and also while suspended: what is to be kept must not wait for anything else to be right.
+        let released = apply::release_claim(self.context, registry, claim).await;
+        if let Ok(Some(claim)) = &released {
+            dereferenced.children.claim = Some(Arc::new(claim.clone()));
         }
-        .clone();
+        self.dereferenced = Some(dereferenced.clone());
+        if let Err(error) = released {
+            return Outcome::Failed(Failure::from(&error));
+        }
         let validated = match validate::validate(registry, &dereferenced, &self.context.settings, self.now) {
             Ok(validated) => validated,
             Err(problems) => return Outcome::Problems(problems),
@@ -314,7 +342,7 @@ impl<'a> Work<'a> {
         Ok(Outcome::Applied(Box::new(progress)))
     }
 
-    /// The same without a write: what is missing stays missing.
+    /// The same without a write but the one that frees the claim: what is missing stays missing.
     async fn look(
         &mut self,
         validated: validate::ValidatedRegistry,

@@ -4,6 +4,7 @@
 mod claim;
 mod destroy;
 mod nudge;
+mod release;
 
 use std::marker::PhantomData;
 
@@ -20,6 +21,7 @@ use crate::context::Context;
 
 pub use destroy::{Destruction, destroy_one};
 pub use nudge::nudge_pods;
+pub use release::release_claim;
 
 /// Why the cluster could not be made so.
 #[derive(Debug, Error)]
@@ -39,6 +41,11 @@ pub enum ApplyError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Somebody writes the reference back.
+    #[error(
+        "claim {name:?} still goes with this Registry: its owner reference to the Registry cannot be removed"
+    )]
+    StillOwned { name: String },
     #[error("cannot annotate pod {name:?}")]
     Nudge {
         name: String,

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -110,16 +110,7 @@ async fn children(
         secret(names.push_secret()),
         secret(names.pull_secret()),
     )?;
-    let claim = match &registry.spec.storage.volume {
-        None => None,
-        Some(volume) => {
-            let name = volume
-                .existing_claim_name
-                .clone()
-                .unwrap_or_else(|| names.claim());
-            find(client, &stores.claims, namespace, name).await?
-        }
-    };
+    let claim = named_claim(registry, names, context).await?;
     let configs = configs(names, &stores.secrets);
     Ok(Children {
         service,
@@ -138,6 +129,31 @@ async fn children(
         configs,
         claim,
     })
+}
+
+/// The claim alone, for a Registry that is on its way out.
+pub async fn claim(
+    registry: &Registry,
+    context: &Context,
+) -> Result<Option<Arc<PersistentVolumeClaim>>, DereferenceError> {
+    let namespace = registry.namespace().unwrap_or_default();
+    match Names::new(&namespace, &registry.name_any(), &context.settings.cluster_domain) {
+        Ok(names) => named_claim(registry, &names, context).await,
+        Err(_) => Ok(None),
+    }
+}
+
+async fn named_claim(
+    registry: &Registry,
+    names: &Names,
+    context: &Context,
+) -> Result<Option<Arc<PersistentVolumeClaim>>, DereferenceError> {
+    let Some(volume) = &registry.spec.storage.volume else {
+        return Ok(None);
+    };
+    let given = volume.existing_claim_name.clone();
+    let name = given.unwrap_or_else(|| names.claim());
+    find(&context.client, &context.stores.claims, names.namespace(), name).await
 }
 
 async fn find<K>(

@@ -36,6 +36,12 @@ impl From<&ApplyError> for Failure {
                 stalled_reason: Some(FOREIGN_OBJECT_CONFLICT),
                 is_stale: false,
             },
+            ApplyError::StillOwned { .. } => Self {
+                step: "apply",
+                message: explain(error),
+                stalled_reason: None,
+                is_stale: false,
+            },
             ApplyError::Stale { .. } => Self {
                 step: "apply",
                 message: explain(error),

@@ -19,7 +19,7 @@ use crate::names::Names;
 
 pub use children::conflict;
 pub use image::{NEWEST_REVISION, Template};
-pub use storage::{Claim, ClaimPlan, Storage, desired_size, wants_growth};
+pub use storage::{Claim, ClaimPlan, Storage, desired_size, owns_claim, wants_growth};
 pub use tls::{ManagedTls, Tls, UsersCertificate};
 
 /// A Registry that can be built as it is.

@@ -1,7 +1,7 @@
 //! Whose claim a Registry may use, and who owns it.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Child, Scene, condition, message};
@@ -152,6 +152,76 @@ async fn claim_follows_the_deletion_policy() {
         (owners(claim(&scene, "depot-data").await) == [uid.clone()]).then_some(())
     })
     .await;
+}
+
+/// Waits until nothing binds the claim to a Registry any more.
+async fn released(scene: &Scene, name: &str) {
+    until("nobody owns the claim", async || {
+        let owners = claim(scene, name).await.metadata.owner_references;
+        owners.unwrap_or_default().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn switch_to_retain_releases_the_claim_whatever_else_holds_the_registry_up() {
+    let wrong = [
+        ("release-suspended", json!({"suspend": true})),
+        (
+            "release-stalled",
+            json!({"tls": {"secretRef": {"name": "missing"}}}),
+        ),
+    ];
+    for (test, wrong) in wrong {
+        let scene = Scene::new(test).await;
+        let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});
+        scene.registry("depot", spec).await;
+        scene.all_children("depot").await;
+        until("the Registry owns the claim", async || {
+            let owners = claim(&scene, "depot-data").await.metadata.owner_references?;
+            (owners.len() == 1).then_some(())
+        })
+        .await;
+        scene.change("depot", wrong).await;
+        scene.change("depot", json!({"deletionPolicy": "Retain"})).await;
+        released(&scene, "depot-data").await;
+    }
+}
+
+#[tokio::test]
+async fn registry_that_is_on_its_way_out_still_releases_a_retained_claim() {
+    let scene = Scene::new("release-leaving").await;
+    let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});
+    scene.registry("depot", spec).await;
+    scene.all_children("depot").await;
+    let hold = async |finalizers: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+        let params = PatchParams::default();
+        scene.registries().patch("depot", &params, &patch).await.unwrap();
+    };
+    hold(json!(["example.com/hold"])).await;
+    scene
+        .registries()
+        .delete("depot", &DeleteParams::default())
+        .await
+        .unwrap();
+    scene.change("depot", json!({"deletionPolicy": "Retain"})).await;
+    released(&scene, "depot-data").await;
+    hold(json!(null)).await;
+}
+
+#[tokio::test]
+async fn retained_claim_is_released_whoever_bound_it_to_the_registry() {
+    let scene = Scene::new("release-bound").await;
+    let adopts = json!({"storage": {"volume": {"existingClaimName": "old"}}});
+    let registry = scene.registry("depot", adopts).await;
+    let mut bound = claim_of("of-a-deleted-one");
+    bound["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "portolan.dev/v1alpha1", "kind": "Registry", "name": "depot", "uid": registry.metadata.uid,
+        "controller": true,
+    }]);
+    scene.create("PersistentVolumeClaim", "old", bound).await;
+    released(&scene, "old").await;
 }
 
 #[tokio::test]

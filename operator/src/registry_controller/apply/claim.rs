@@ -2,7 +2,7 @@
 //!
 //! It is created by POST with its whole spec, which can never change afterwards. Later patches come from a field manager
 //! of their own that owns nothing but the label, the size and, under Delete, the owner reference; so a Registry that
-//! takes over the claim of another one never touches the rest. It is never deleted here.
+//! takes over the claim of another one never touches the rest. It is never deleted here, and was released before.
 
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
@@ -19,7 +19,7 @@ use crate::quantity;
 use crate::registry_controller::observed::{is_controlled_by, requested};
 use crate::registry_controller::validate::{Claim, ClaimPlan};
 
-const FIELD_MANAGER: &str = "portolan-operator/claim";
+pub(super) const FIELD_MANAGER: &str = "portolan-operator/claim";
 
 impl Writer<'_> {
     pub(super) async fn claim(&mut self, claim: &Claim) -> Result<PersistentVolumeClaim, ApplyError> {
@@ -62,7 +62,8 @@ impl Writer<'_> {
             (None, _) => true,
             (Some(_), None) => false,
         };
-        has_labels && same_size && is_controlled_by(&observed.metadata, &self.registry.uid) == claim.owned
+        let has_owner = is_controlled_by(&observed.metadata, &self.registry.uid);
+        has_labels && same_size && (has_owner || !claim.owned)
     }
 
     async fn create_claim(

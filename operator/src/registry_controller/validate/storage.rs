@@ -110,7 +110,7 @@ fn claim(
         return Ok(Claim {
             name,
             plan,
-            owned: is_owned(registry, adopted),
+            owned: owns_claim(registry),
             bound: None,
         });
     };
@@ -129,13 +129,16 @@ fn claim(
     Ok(Claim {
         name,
         plan,
-        owned: is_owned(registry, adopted),
+        owned: owns_claim(registry),
         bound,
     })
 }
 
-fn is_owned(registry: &Registry, adopted: bool) -> bool {
-    !adopted && registry.spec.deletion_policy == DeletionPolicy::Delete
+/// Whether the claim goes with the Registry: only one that was made for it, and only where the spec says so.
+pub fn owns_claim(registry: &Registry) -> bool {
+    let volume = registry.spec.storage.volume.as_ref();
+    let is_adopted = volume.is_some_and(|volume| volume.existing_claim_name.is_some());
+    !is_adopted && registry.spec.deletion_policy == DeletionPolicy::Delete
 }
 
 fn memory(name: &str, claim: &PersistentVolumeClaim) -> String {
