@@ -15,8 +15,8 @@ pub use portolan_crds::labels::{
 
 /// On the `StatefulSet`: hash of what the user may choose about the template; a change moves it to the newest revision.
 pub const TEMPLATE_INPUTS: &str = "portolan.dev/template-inputs";
-/// On the `StatefulSet` and on R-credentials: name and UID of the claim that was bound. Either outlives the claim.
-pub const BOUND_CLAIM: &str = "portolan.dev/bound-claim";
+/// On the `StatefulSet` and on R-credentials: name and UID of the claim in use. Either outlives the claim.
+pub const USED_CLAIM: &str = "portolan.dev/used-claim";
 /// On the `StatefulSet`: the image that the newest revision was rendered with. A newer operator keeps it.
 pub const TEMPLATE_IMAGE: &str = "portolan.dev/template-image";
 

@@ -9,7 +9,7 @@ use super::config::config_yaml;
 use super::metadata;
 use crate::credentials::Account;
 use crate::digest;
-use crate::labels::{BOUND_CLAIM, Labels};
+use crate::labels::{Labels, USED_CLAIM};
 use crate::registry_controller::material::Material;
 use crate::registry_controller::validate::{Storage, ValidatedRegistry};
 
@@ -28,7 +28,7 @@ fn data<const N: usize>(pairs: [(&str, &str); N]) -> Data {
 /// is lost too.
 pub(super) fn claim_memory(registry: &ValidatedRegistry) -> Option<(String, String)> {
     match &registry.storage {
-        Storage::Claim(claim) => claim.bound.clone().map(|bound| (BOUND_CLAIM.to_owned(), bound)),
+        Storage::Claim(claim) => claim.memory.clone().map(|memory| (USED_CLAIM.to_owned(), memory)),
         Storage::Ephemeral { .. } => None,
     }
 }

@@ -3,6 +3,8 @@
 //! The one rule above all others: a claim that held images is never replaced by an empty one, and never taken from
 //! another Registry.
 
+mod memory;
+
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use portolan_crds::conditions::reasons::{
     CLAIM_LOST, CLAIM_OF_ANOTHER_REGISTRY, CLAIM_UNUSABLE, FOREIGN_OBJECT_CONFLICT, INVALID_SPEC,
@@ -11,11 +13,11 @@ use portolan_crds::conditions::reasons::{
 use portolan_crds::v1alpha1::{DeletionPolicy, Registry, VolumeStorage};
 
 use super::{Concern, Problem};
-use crate::labels::{BOUND_CLAIM, REGISTRY_UID};
+use crate::labels::REGISTRY_UID;
 use crate::names::Names;
 use crate::quantity;
 use crate::registry_controller::dereference::Dereferenced;
-use crate::registry_controller::observed::{Reference, annotation, capacity, is_bound, requested};
+use crate::registry_controller::observed::{Reference, capacity, is_bound, requested};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Storage {
@@ -29,8 +31,8 @@ pub struct Claim {
     pub plan: ClaimPlan,
     /// Whether the Registry owns it, so that it goes with the Registry. Never for one that the user brought.
     pub owned: bool,
-    /// Name and UID of the claim that held images, to be written down on several children.
-    pub bound: Option<String>,
+    /// Name and UID of the claim that exists, to be written down on several children.
+    pub memory: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +101,7 @@ fn claim(
     uid: &str,
     dereferenced: &Dereferenced,
 ) -> Result<Claim, Problem> {
-    let remembered = bound_before(registry, dereferenced);
+    let remembered = memory::remembered(registry, uid, dereferenced);
     let adopted = volume.existing_claim_name.is_some();
     let name = volume
         .existing_claim_name
@@ -111,17 +113,16 @@ fn claim(
             name,
             plan,
             owned: owns_claim(registry),
-            bound: None,
+            memory: None,
         });
     };
     check_ownership(claim, &name, uid, adopted, dereferenced)?;
+    if let Some(remembered) = &remembered {
+        memory::check_same(claim, &name, uid, remembered)?;
+    }
     check_usable(claim, &name, remembered.is_some())?;
     let request = request(volume, claim, &dereferenced.storage_class)?;
-    let bound = if is_bound(claim) {
-        Some(memory(&name, claim))
-    } else {
-        remembered
-    };
+    let memory = Some(memory::of(&name, claim));
     let plan = ClaimPlan::Keep {
         uid: claim.metadata.uid.clone().unwrap_or_default(),
         request,
@@ -130,7 +131,7 @@ fn claim(
         name,
         plan,
         owned: owns_claim(registry),
-        bound,
+        memory,
     })
 }
 
@@ -141,37 +142,14 @@ pub fn owns_claim(registry: &Registry) -> bool {
     !is_adopted && registry.spec.deletion_policy == DeletionPolicy::Delete
 }
 
-fn memory(name: &str, claim: &PersistentVolumeClaim) -> String {
-    format!("{name}/{}", claim.metadata.uid.as_deref().unwrap_or_default())
-}
-
-/// What any of three places remembers: two children, and the status, which alone would not do because it can be lost.
-fn bound_before(registry: &Registry, dereferenced: &Dereferenced) -> Option<String> {
-    let children = &dereferenced.children;
-    let on_set = children
-        .stateful_set
-        .as_deref()
-        .and_then(|set| annotation(set, BOUND_CLAIM));
-    let on_secret = children
-        .credentials
-        .as_deref()
-        .and_then(|secret| annotation(secret, BOUND_CLAIM));
-    let in_status = || {
-        let storage = registry.status.as_ref()?.storage.as_ref()?;
-        storage.capacity.as_ref()?;
-        storage.claim_name.clone()
-    };
-    on_set.or(on_secret).map(str::to_owned).or_else(in_status)
-}
-
 fn absent(
     volume: &VolumeStorage,
     name: &str,
     uid: &str,
-    was_bound: bool,
+    was_there: bool,
     dereferenced: &Dereferenced,
 ) -> Result<ClaimPlan, Problem> {
-    if was_bound {
+    if was_there {
         return Err(unusable(
             CLAIM_LOST,
             format!(
@@ -247,9 +225,9 @@ fn check_ownership(
     }
 }
 
-fn check_usable(claim: &PersistentVolumeClaim, name: &str, was_bound: bool) -> Result<(), Problem> {
+fn check_usable(claim: &PersistentVolumeClaim, name: &str, was_there: bool) -> Result<(), Problem> {
     if claim.metadata.deletion_timestamp.is_some() {
-        return Err(if was_bound || is_bound(claim) {
+        return Err(if was_there || is_bound(claim) {
             unusable(
                 CLAIM_LOST,
                 format!(

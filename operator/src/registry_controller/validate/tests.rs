@@ -42,7 +42,7 @@ fn new_registry_gets_a_claim_of_its_own() {
             class: None
         }
     );
-    assert!(!claim.owned && claim.bound.is_none());
+    assert!(!claim.owned && claim.memory.is_none());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn named_claim_that_does_not_exist_is_waited_for() {
     );
 }
 
-/// The children after a pass that saw the claim bound, without the claim.
+/// The children after a pass that saw the claim, without the claim.
 fn children_that_remember() -> Children {
     let registry = minimal();
     let (services, resources, _) = first_pass(&registry);
@@ -144,6 +144,59 @@ fn claim_that_vanished_is_not_replaced_by_an_empty_one() {
 }
 
 #[test]
+fn claim_is_remembered_before_it_is_bound() {
+    let mut pending = claim("depot-data", UID, "20Gi", "20Gi", "fast");
+    pending.status = None;
+    let validated = validated(&minimal(), &with_claim(pending)).unwrap();
+    assert_eq!(
+        claim_of(&validated).memory.as_deref(),
+        Some("depot-data/claim-uid")
+    );
+}
+
+#[test]
+fn another_claim_of_the_name_is_taken_only_when_a_person_has_labelled_it() {
+    let named = registry("{storage: {volume: {existingClaimName: depot-data}}}");
+    let other = |of: &str| {
+        let mut other = claim("depot-data", of, "20Gi", "20Gi", "fast");
+        other.metadata.uid = Some("other-uid".to_owned());
+        let children = Children {
+            claim: Some(other.into()),
+            ..children_that_remember()
+        };
+        dereferenced(children)
+    };
+    for stranger in ["", "of-a-deleted-one"] {
+        let problem = only_problem(&named, &other(stranger));
+        assert_eq!(
+            (problem.gravity, problem.reason),
+            (Gravity::Unusable, reasons::CLAIM_LOST)
+        );
+        assert!(problem.message.contains("depot-data of UID claim-uid") && problem.message.contains(UID));
+    }
+    let restored = validated(&named, &other(UID)).unwrap();
+    assert_eq!(
+        claim_of(&restored).memory.as_deref(),
+        Some("depot-data/other-uid")
+    );
+}
+
+#[test]
+fn memory_of_a_deleted_namesake_is_not_ours() {
+    let namesake = Dereferenced {
+        children: children_that_remember(),
+        ..Dereferenced::default()
+    };
+    let mut next = minimal();
+    next.metadata.uid = Some("next".to_owned());
+    let problems = validated(&next, &namesake).unwrap_err();
+    assert!(
+        problems.iter().all(|problem| problem.gravity == Gravity::Absent),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn lost_claim_is_noticed_whichever_witness_is_lost_with_it() {
     let without_set = Children {
         stateful_set: None,
@@ -160,7 +213,7 @@ fn lost_claim_is_noticed_whichever_witness_is_lost_with_it() {
         );
     }
     let mut registry = minimal();
-    registry.status = object(json!({"storage": {"claimName": "depot-data", "capacity": "20Gi"}}));
+    registry.status = object(json!({"storage": {"claimName": "depot-data"}}));
     assert_eq!(
         only_problem(&registry, &Dereferenced::default()).reason,
         reasons::CLAIM_LOST
@@ -168,7 +221,7 @@ fn lost_claim_is_noticed_whichever_witness_is_lost_with_it() {
 }
 
 #[test]
-fn claim_that_was_never_bound_may_be_made_again() {
+fn claim_that_never_was_may_be_made_again() {
     let (services, resources, _) = first_pass(&minimal());
     let children = Children {
         claim: None,
