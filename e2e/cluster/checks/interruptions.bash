@@ -24,8 +24,8 @@ up_until() {
   rm -f "$work/fifo"
   mkfifo "$work/fifo"
   set -m
-  # A shell without job control would have it ignore SIGINT.
-  "$here/up" ${2:+"$2"} 2> "$work/fifo" > /dev/null &
+  # A shell without job control would have it ignore SIGINT, and so would whoever runs this test in the background.
+  env --default-signal=INT,TERM "$here/up" ${2:+"$2"} 2> "$work/fifo" > /dev/null &
   set +m
   started=$!
   exec {output}< "$work/fifo"
