@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use portolan_config::Config;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::serve::{self, Surroundings};
@@ -21,6 +22,7 @@ pub fn run(
     };
     environment::apply(&mut config, variable)?;
     telemetry::install(&config.log);
+    allow_open_files();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // few threads, and idle ones go soon: each costs an arena of the allocator
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -31,6 +33,15 @@ pub fn run(
         .build()
         .context("cannot start threads; allow this process more of them")?;
     runtime.block_on(serve_until_stopped(&config, surroundings))
+}
+
+/// Each connection and each upload holds a file; what a process may open at first is often 1024, and it may raise that.
+fn allow_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("cannot raise the number of open files: {error}");
+    }
 }
 
 async fn serve_until_stopped(config: &Config, surroundings: Surroundings) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ pub(super) enum Step {
     Write,
     SyncFile,
     Rename,
+    OpenDirectory,
     SyncDirectory,
     Remove,
 }
@@ -124,27 +125,30 @@ impl Disk {
         self.check_writable()?; // it may have failed since the change began
         let directory = parent(target);
         self.create_directories(directory)?;
-        if let Err(error) = self.rename(from, target) {
+        let opened = match self.open_directory(directory) {
             // Somebody may have removed the directory by hand since this process made it durable.
-            if error.kind() != io::ErrorKind::NotFound || directory.exists() {
-                return Err(self.fault("rename a file to", target, error));
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                lock(&self.durable).clear();
+                self.create_directories(directory)?;
+                self.open_directory(directory)
             }
-            lock(&self.durable).clear();
-            self.create_directories(directory)?;
-            self.rename(from, target)
-                .map_err(|error| self.fault("rename a file to", target, error))?;
-        }
-        self.sync_directory(directory)
+            opened => opened,
+        };
+        let opened = opened.map_err(|error| self.fault("open directory", directory, error))?;
+        self.rename(from, target)
+            .map_err(|error| self.fault("rename a file to", target, error))?;
+        self.sync_directory(&opened, directory)
     }
 
     /// Unlinks a file and makes that durable. False: there was none.
     pub(super) fn remove_file(&self, path: &Path) -> Result<bool, Fault> {
-        match self
-            .seam
-            .before(Step::Remove, path)
-            .and_then(|()| fs::remove_file(path))
-        {
-            Ok(()) => self.sync_directory(parent(path)).map(|()| true),
+        let directory = parent(path);
+        let removed = self.open_directory(directory).and_then(|opened| {
+            self.seam.before(Step::Remove, path)?;
+            fs::remove_file(path).map(|()| opened)
+        });
+        match removed {
+            Ok(opened) => self.sync_directory(&opened, directory).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(self.fault("remove", path, error)),
         }
@@ -175,9 +179,11 @@ impl Disk {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let aside = self.temporary.join(number.to_string());
         self.forget(directory);
-        self.rename(directory, &aside)
+        let opened = self
+            .open_directory(parent(directory))
+            .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
             .map_err(|error| self.fault("remove", directory, error))?;
-        self.sync_directory(parent(directory))?;
+        self.sync_directory(&opened, parent(directory))?;
         drop(fs::remove_dir_all(&aside)); // a rest is removed at the next start
         Ok(())
     }
@@ -193,18 +199,13 @@ impl Disk {
         };
         for path in missing.into_iter().rev() {
             let created = self
-                .seam
-                .before(Step::CreateDirectory, path)
-                .and_then(|()| fs::create_dir(path));
-            match created {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    lock(&self.durable).clear();
-                    return Err(self.fault("create directory", path, error));
-                }
-            }
-            self.sync_directory(parent(path))?;
+                .open_directory(parent(path))
+                .and_then(|opened| self.create_directory(path).map(|()| opened));
+            let opened = created.map_err(|error| {
+                lock(&self.durable).clear();
+                self.fault("create directory", path, error)
+            })?;
+            self.sync_directory(&opened, parent(path))?;
             let mut durable = lock(&self.durable);
             if durable.len() >= MAX_DURABLE {
                 durable.clear();
@@ -212,6 +213,14 @@ impl Disk {
             durable.insert(path.to_owned());
         }
         Ok(())
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.seam.before(Step::CreateDirectory, path)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            created => created,
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -234,11 +243,18 @@ impl Disk {
         })
     }
 
-    fn sync_directory(&self, path: &Path) -> Result<(), Fault> {
+    /// Opens a directory before something in it changes: when that fails, as it does when there are too many open
+    /// files, nothing has happened yet.
+    fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.seam.before(Step::OpenDirectory, path)?;
+        File::open(path)
+    }
+
+    fn sync_directory(&self, directory: &File, path: &Path) -> Result<(), Fault> {
         let synced = self
             .seam
             .before(Step::SyncDirectory, path)
-            .and_then(|()| File::open(path)?.sync_all());
+            .and_then(|()| directory.sync_all());
         synced.map_err(|error| self.fail(path, &error))
     }
 

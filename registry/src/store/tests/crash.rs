@@ -185,10 +185,12 @@ async fn every_name_is_made_durable_before_the_next_step_relies_on_it() {
             _ => {}
         }
         if *step == Step::Rename && !path.starts_with(&temporary) {
-            let before = steps[..position]
-                .iter()
-                .rev()
-                .find(|(step, _)| !matches!(step, Step::CreateDirectory | Step::SyncDirectory));
+            let before = steps[..position].iter().rev().find(|(step, _)| {
+                !matches!(
+                    step,
+                    Step::CreateDirectory | Step::OpenDirectory | Step::SyncDirectory
+                )
+            });
             assert!(
                 matches!(before, Some((Step::SyncFile, _))),
                 "before {path:?} came {before:?}"

@@ -23,10 +23,9 @@ impl Seam for Failing {
         let fails = self.armed.load(Ordering::SeqCst) != NOTHING && step == self.step;
         let fails = fails && path.to_string_lossy().contains(self.below);
         if fails {
-            let once = self
-                .armed
-                .compare_exchange(ONCE, NOTHING, Ordering::SeqCst, Ordering::SeqCst);
-            drop(once);
+            if self.armed.load(Ordering::SeqCst) == ONCE {
+                self.armed.store(NOTHING, Ordering::SeqCst);
+            }
             Err(io::Error::from_raw_os_error(self.errno))
         } else {
             Ok(())
@@ -35,6 +34,7 @@ impl Seam for Failing {
 }
 
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 
@@ -139,6 +139,27 @@ async fn upload_that_met_a_full_volume_goes_on_where_it_was() {
         .await
         .unwrap();
     assert_eq!(read_blob(&store, &name, &digest).await, b"one two");
+}
+
+#[tokio::test]
+async fn too_many_open_files_fail_that_write_only_and_change_nothing() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::OpenDirectory, "", EMFILE).await;
+    let name = repository("a");
+    let before = push_image(&store, &name, "v1", "x").await;
+    let document = index(&[]);
+    armed.store(1, Ordering::SeqCst);
+    assert!(matches!(
+        put(&store, &name, "v1", &document).await,
+        Err(ManifestError::Fault(Fault::Io { .. }))
+    ));
+    assert!(store.tag_delete(&name, &tag("v1")).await.is_err());
+    assert!(store.manifest_delete(&name, &before).await.is_err());
+    assert_eq!(store.read_only(), None);
+    let found = store.manifest_read(&name, &"v1".parse().unwrap()).await;
+    assert_eq!(found.unwrap().digest, before);
+    armed.store(NOTHING, Ordering::SeqCst);
+    put(&store, &name, "v1", &document).await.unwrap();
 }
 
 #[tokio::test]
