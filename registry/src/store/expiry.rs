@@ -49,18 +49,27 @@ impl Inner {
     fn expire(&self) -> Result<usize, Fault> {
         let mut expired = 0;
         for id in self.upload_ids()?.into_iter().filter(|id| self.is_idle(id)) {
-            // Whoever writes to a session right now keeps it, however old its files look.
-            let writing = match self.load(&id)? {
-                Some(session) => match session.try_write() {
-                    Some(writing) if self.is_idle(&id) => Some(writing),
-                    _ => continue,
-                },
-                None => None,
-            };
-            self.discard(&id, writing)?;
-            expired += 1;
+            match self.expire_one(&id) {
+                Ok(true) => expired += 1,
+                Ok(false) => {}
+                // the others go all the same
+                Err(fault) => tracing::warn!(error = %fault, "cannot remove an idle upload"),
+            }
         }
         Ok(expired)
+    }
+
+    /// False: somebody writes to it right now; who does keeps it, however old its files look.
+    fn expire_one(&self, id: &UploadId) -> Result<bool, Fault> {
+        let writing = match self.load(id)? {
+            Some(session) => match session.try_write() {
+                Some(writing) if self.is_idle(id) => Some(writing),
+                _ => return Ok(false),
+            },
+            None => None,
+        };
+        self.discard(id, writing)?;
+        Ok(true)
     }
 
     /// Every session that has a file.

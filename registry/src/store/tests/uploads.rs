@@ -358,3 +358,20 @@ async fn expired_sessions_of_a_predecessor_go_too() {
     assert_eq!(store.expire_uploads().await.unwrap(), 1);
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn record_that_cannot_be_read_keeps_no_other_session_from_expiring() {
+    let volume = Volume::new();
+    let options = StoreOptions {
+        clock: Arc::new(|| now() + Duration::from_hours(25)),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    let unreadable = volume
+        .keys()
+        .upload_record(&portolan_oci::UploadId::from_random([0; 16]));
+    std::fs::create_dir(&unreadable).unwrap();
+    store.upload_start(&repository("a"), None).await.unwrap();
+    assert_eq!(store.expire_uploads().await.unwrap(), 1);
+    assert!(unreadable.exists());
+}
