@@ -8,7 +8,7 @@ use clap::Parser as _;
 use jiff::Timestamp;
 use portolan_registry::args::{Args, Command};
 use portolan_registry::commands::{check_config, hash_password, serve};
-use portolan_registry::serve::Surroundings;
+use portolan_registry::serve::{LOCK_TIMEOUT, Surroundings};
 
 fn main() -> ExitCode {
     match run(Args::parse().command) {
@@ -44,5 +44,6 @@ fn surroundings() -> Surroundings {
     Surroundings {
         clock: Arc::new(Timestamp::now),
         random: Arc::new(rand::random),
+        lock_timeout: LOCK_TIMEOUT,
     }
 }

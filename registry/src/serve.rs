@@ -32,6 +32,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Cryptographic randomness.
     pub random: Arc<dyn Fn() -> [u8; 16] + Send + Sync>,
+    /// How long a predecessor on the same volume may take to go; [`LOCK_TIMEOUT`], unless nobody can be there.
+    pub lock_timeout: Duration,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -69,8 +71,8 @@ impl StartError {
     }
 }
 
-/// How long a predecessor on the same volume may take to go.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a predecessor on the same volume may take to go: it drains, and its node may be slow.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Uploads that nobody goes on with are removed after so long.
 const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_hours(24);
 /// The inner listeners need few connections.
@@ -241,7 +243,7 @@ async fn open_store(path: PathBuf, surroundings: &Surroundings) -> Result<Store,
     let clock = surroundings.clock.clone();
     Store::open(StoreOptions {
         path,
-        lock_timeout: LOCK_TIMEOUT,
+        lock_timeout: surroundings.lock_timeout,
         upload_idle_timeout: UPLOAD_IDLE_TIMEOUT,
         clock: Arc::new(move || clock().into()),
         random: surroundings.random.clone(),

@@ -60,7 +60,7 @@ pub(crate) async fn started(change: impl FnOnce(&mut Config, &Path)) -> Registry
     let offset = ahead.clone();
     let surroundings = Surroundings {
         clock: Arc::new(move || now() + SignedDuration::from_secs(offset.load(Ordering::Relaxed))),
-        random: Arc::new(rand::random),
+        ..surroundings()
     };
     let running = serve::start(&config, surroundings).await.unwrap();
     let target = Target {
@@ -73,6 +73,15 @@ pub(crate) async fn started(change: impl FnOnce(&mut Config, &Path)) -> Registry
         directory,
         running: Some(running),
         ahead,
+    }
+}
+
+/// The world as it is.
+pub(crate) fn surroundings() -> Surroundings {
+    Surroundings {
+        clock: Arc::new(now),
+        random: Arc::new(rand::random),
+        lock_timeout: Duration::from_secs(5),
     }
 }
 

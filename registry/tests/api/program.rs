@@ -245,20 +245,6 @@ fn a_port_that_is_taken_is_named_with_its_key() {
 }
 
 #[test]
-fn a_volume_is_served_by_one_process_at_a_time() {
-    let directory = tempfile::tempdir().unwrap();
-    let first = Served::start(&mut plain(directory.path()));
-    let (status, sentence) = refused(&mut plain(directory.path()));
-    assert_eq!(status, 1);
-    assert!(
-        sentence.contains(directory.path().to_str().unwrap()) && sentence.contains("in use"),
-        "{sentence}"
-    );
-    drop(first);
-    Served::start(&mut plain(directory.path()));
-}
-
-#[test]
 fn a_password_is_hashed_as_users_yaml_wants_it() {
     let run = |input: &str| {
         let mut child = program(&["hash-password"]).stdin(Stdio::piped()).spawn().unwrap();

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use portolan_oci::{Algorithm, Digest};
+use portolan_registry::serve::{self, Surroundings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::Stream;
-use crate::fixture::{eventually, open, started};
+use crate::fixture::{eventually, open, started, surroundings};
 
 /// Sends bytes and reads until the other side closes.
 pub(crate) async fn exchange(stream: &mut Box<dyn Stream>, request: &[u8]) -> String {
@@ -127,4 +128,32 @@ async fn what_was_pushed_is_there_after_a_restart() {
         again.get("/v2/a/manifests/v1").await.expect(200).text(),
         image.text
     );
+}
+
+#[tokio::test]
+async fn a_volume_is_served_by_one_server_at_a_time() {
+    let first = open().await;
+    let mut config = portolan_config::Config::default();
+    config.http.address = "127.0.0.1:0".parse().unwrap();
+    config.storage.volume.path = first.directory.path().join("volume");
+    let surroundings = Surroundings {
+        lock_timeout: Duration::ZERO,
+        ..surroundings()
+    };
+    let refused = serve::start(&config, surroundings).await.unwrap_err().to_string();
+    let path = config.storage.volume.path.to_str().unwrap();
+    assert!(
+        refused.contains(path) && refused.contains("in use by another process"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_predecessor_has_the_documented_time_to_go() {
+    let documented = include_str!("../../docs/storage.md");
+    let sentence = format!(
+        "waits for the first to end, {} seconds",
+        serve::LOCK_TIMEOUT.as_secs()
+    );
+    assert!(documented.contains(&sentence), "{sentence}");
 }
