@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -16,17 +17,17 @@ use portolan_crds::v1alpha1::Registry;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::observed::{Children, Reference};
+use super::observed::{Children, Reference, is_controlled_by};
 use super::validate;
 use crate::context::Context;
-use crate::labels::{REGISTRY, REGISTRY_UID, ROLE, ROLE_REGISTRY};
+use crate::labels::{REGISTRY, REGISTRY_UID};
 use crate::names::Names;
 
 /// Everything that the later, pure steps may look at.
 #[derive(Clone, Debug, Default)]
 pub struct Dereferenced {
     pub children: Children,
-    /// Pods that the `StatefulSet`'s selector matches.
+    /// Pods that the `StatefulSet` made: anybody may copy a pod with its labels.
     pub pods: Vec<Arc<Pod>>,
     /// The other living Registry whose UID the claim carries.
     pub claim_user: Option<String>,
@@ -62,7 +63,7 @@ pub async fn dereference(registry: &Registry, context: &Context) -> Result<Deref
     };
     let children = children(registry, &names, context).await?;
     Ok(Dereferenced {
-        pods: pods(&names, &context.stores.pods),
+        pods: pods(children.stateful_set.as_deref(), &context.stores.pods),
         claim_user: claim_user(registry, &children, context),
         storage_class: storage_class(registry, &children, &context.client).await?,
         tls_secret: tls_secret(registry, &namespace, context).await?,
@@ -206,14 +207,12 @@ fn configs(names: &Names, store: &Store<Secret>) -> Vec<Arc<Secret>> {
     found
 }
 
-fn pods(names: &Names, store: &Store<Pod>) -> Vec<Arc<Pod>> {
-    let is_ours = |pod: &Pod| {
-        let label = |key| pod.labels().get(key).map(String::as_str);
-        pod.metadata.namespace.as_deref() == Some(names.namespace())
-            && label(REGISTRY) == Some(names.registry())
-            && label(ROLE) == Some(ROLE_REGISTRY)
+fn pods(set: Option<&StatefulSet>, store: &Store<Pod>) -> Vec<Arc<Pod>> {
+    let Some(uid) = set.and_then(|set| set.metadata.uid.as_deref()) else {
+        return Vec::new();
     };
-    let mut found: Vec<_> = store.state().into_iter().filter(|pod| is_ours(pod)).collect();
+    let is_ours = |pod: &Arc<Pod>| is_controlled_by(&pod.metadata, uid);
+    let mut found: Vec<_> = store.state().into_iter().filter(is_ours).collect();
     found.sort_by_key(|pod| pod.name_any());
     found
 }
@@ -307,5 +306,39 @@ fn read_error<K: Resource<DynamicType = ()>>(name: String, source: kube::Error) 
         kind: K::kind(&()).into_owned(),
         name,
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry_controller::test_support::object;
+
+    #[test]
+    fn pod_that_only_carries_the_labels_is_not_the_registrys() {
+        let (store, mut writer) = reflector::store();
+        let mut add = |name: &str, owners: serde_json::Value| {
+            let pod: Pod = object(json!({"metadata": {
+                "name": name, "namespace": "team-a", "ownerReferences": owners,
+                "labels": {"portolan.dev/registry": "depot", "portolan.dev/role": "registry"},
+            }}));
+            writer.apply_watcher_event(&Event::Apply(pod));
+        };
+        let owner = |uid: &str| json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "depot", "uid": uid, "controller": true}]);
+        add("depot-0", owner("set-uid"));
+        add("depot-1", owner("uid-of-a-former-set"));
+        add("depot-0-copy", json!([]));
+        let set: StatefulSet = object(json!({"metadata": {"name": "depot", "uid": "set-uid"},
+            "spec": {"selector": {}, "template": {}, "serviceName": "depot-pods"}}));
+        let names: Vec<_> = pods(Some(&set), &store)
+            .iter()
+            .map(|pod| pod.name_any())
+            .collect();
+        assert_eq!(names, ["depot-0"]);
+        assert!(pods(None, &store).is_empty());
     }
 }
