@@ -52,6 +52,8 @@ type Guarded = DeserializeGuard<Registry>;
 pub enum Error {
     #[error("{step}: {message}")]
     Step { step: &'static str, message: String },
+    #[error("{0}")]
+    Stale(String),
     #[error("update_status")]
     UpdateStatus(#[from] UpdateStatusError),
     #[error("the pass took longer than {}s", PASS_DEADLINE.as_secs())]
@@ -60,9 +62,11 @@ pub enum Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::Step {
-            step: failure.step,
-            message: failure.message,
+        let Failure { step, message, .. } = failure;
+        if failure.is_stale {
+            Self::Stale(message)
+        } else {
+            Self::Step { step, message }
         }
     }
 }
@@ -71,6 +75,7 @@ impl Error {
     fn step(&self) -> &'static str {
         match self {
             Self::Step { step, .. } => step,
+            Self::Stale(_) => "apply",
             Self::UpdateStatus(_) => "update_status",
             Self::Deadline => "deadline",
         }
@@ -112,6 +117,8 @@ async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
                 Ok(delay.map_or_else(Action::await_change, Action::requeue)),
             )
         }
+        // Nothing failed, but who waits for it again and again waits longer each time.
+        Err(error @ Error::Stale(_)) => (PassResult::success, Err(error)),
         Err(error) => {
             context.metrics.step_failed(CONTROLLER, error.step());
             (PassResult::error, Err(error))
@@ -129,6 +136,10 @@ fn error_policy(guarded: Arc<Guarded>, error: &Error, context: Arc<Context>) -> 
     let delay = context
         .backoff
         .delay_after_failure(guarded.to_object_ref(()), rand::random());
+    if let Error::Stale(what) = error {
+        tracing::debug!(name = guarded.name_any(), again_after = ?delay, "{what}");
+        return Action::requeue(delay);
+    }
     tracing::warn!(
         namespace = guarded.meta().namespace,
         name = guarded.name_any(),
@@ -191,9 +202,7 @@ async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, 
     let mut work = Work::new(context);
     let outcome = work.run(registry).await;
     report(registry, context, &work, &outcome).await?;
-    if let Outcome::Failed(failure) = &outcome
-        && !failure.is_stale
-    {
+    if let Outcome::Failed(failure) = &outcome {
         return Err(Error::from(failure.clone()));
     }
     let pods = work

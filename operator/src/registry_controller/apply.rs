@@ -34,6 +34,13 @@ pub enum ApplyError {
     /// The watches have not shown something yet; the next pass sees it.
     #[error("{kind} {name} changed meanwhile")]
     Stale { kind: String, name: String },
+    /// It holds its name until whoever wrote the finalizers takes them away.
+    #[error("{kind} {name} is being deleted and is made anew when it is gone; it waits for {}", finalizers.join(", "))]
+    BeingDeleted {
+        kind: String,
+        name: String,
+        finalizers: Vec<String>,
+    },
     #[error("cannot {verb} claim {name:?}")]
     Claim {
         verb: &'static str,
@@ -192,6 +199,9 @@ impl<'a> Writer<'a> {
     async fn one<K: Child>(&mut self, prepared: K, observed: Option<&K>) -> Result<K, ApplyError> {
         let uid = &self.registry.uid;
         let named = || format!("{} {}", K::kind(&()), prepared.name_any());
+        if let Some(leaving) = observed.and_then(being_deleted) {
+            return Err(leaving);
+        }
         match self.context.applier.apply(&prepared, observed, uid).await? {
             Outcome::Created(object) => {
                 self.changes.created.push(named());
@@ -221,4 +231,16 @@ impl<'a> Writer<'a> {
             _ => ApplyError::Stale { kind, name },
         }
     }
+}
+
+fn being_deleted<K: Child>(observed: &K) -> Option<ApplyError> {
+    let metadata = observed.meta();
+    metadata.deletion_timestamp.as_ref()?;
+    let finalizers = metadata.finalizers.clone().unwrap_or_default();
+    // Without any it is gone already, and its watch is about to show that.
+    (!finalizers.is_empty()).then(|| ApplyError::BeingDeleted {
+        kind: K::kind(&()).into_owned(),
+        name: observed.name_any(),
+        finalizers,
+    })
 }

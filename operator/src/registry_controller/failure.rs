@@ -42,7 +42,7 @@ impl From<&ApplyError> for Failure {
                 stalled_reason: None,
                 is_stale: false,
             },
-            ApplyError::Stale { .. } => Self {
+            ApplyError::Stale { .. } | ApplyError::BeingDeleted { .. } => Self {
                 step: "apply",
                 message: explain(error),
                 stalled_reason: None,
@@ -143,6 +143,21 @@ mod tests {
         assert_eq!(
             refused(403, "Forbidden", "exceeded quota: small").stalled_reason,
             None
+        );
+    }
+
+    #[test]
+    fn child_that_does_not_go_is_named_with_what_holds_it() {
+        let failure = Failure::from(&ApplyError::BeingDeleted {
+            kind: "Service".to_owned(),
+            name: "depot".to_owned(),
+            finalizers: vec!["service.kubernetes.io/load-balancer-cleanup".to_owned()],
+        });
+        assert!(failure.is_stale && failure.stalled_reason.is_none());
+        assert_eq!(
+            failure.message,
+            "Service depot is being deleted and is made anew when it is gone; it waits for \
+             service.kubernetes.io/load-balancer-cleanup"
         );
     }
 

@@ -8,8 +8,8 @@ use super::status::Outcome;
 
 /// What a person fixes may be nothing that is watched, such as somebody else's object.
 const PROBLEM: Duration = Duration::from_secs(10);
-/// For the watches to catch up.
-const STALE: Duration = Duration::from_millis(300);
+/// For the watches to show what was deleted.
+const DESTROYED: Duration = Duration::from_millis(300);
 /// How often pods are asked again although nothing changed.
 const SETTLED: Duration = Duration::from_mins(5);
 
@@ -24,7 +24,7 @@ pub(super) struct Waits {
     pub(super) has_destroyed: bool,
 }
 
-/// `None` where the failure's own back-off decides.
+/// `None` where the back-off of the Registry decides.
 pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Option<Duration> {
     let until = |instant: Timestamp| {
         let length = instant.duration_since(now).max(SignedDuration::from_secs(1));
@@ -32,7 +32,6 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
     };
     match outcome {
         Outcome::Problems(_) => Some(PROBLEM),
-        Outcome::Failed(failure) if failure.is_stale => Some(STALE),
         Outcome::Failed(_) => None,
         Outcome::Applied(progress) | Outcome::Suspended(progress) => {
             // A certificate that ends is a problem to report, a managed one is renewed before.
@@ -45,7 +44,7 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
                 next = next.min(until(obstacle));
             }
             if waits.has_destroyed {
-                next = next.min(STALE);
+                next = next.min(DESTROYED);
             }
             Some(next)
         }

@@ -48,7 +48,7 @@ pub struct Failure {
     pub message: String,
     /// Set where a person must act; otherwise the step is tried again.
     pub stalled_reason: Option<&'static str>,
-    /// Whether the pass only has to run again, because the watches lag behind.
+    /// Whether nothing is wrong: the watches lag behind, or something is still on its way out.
     pub is_stale: bool,
 }
 

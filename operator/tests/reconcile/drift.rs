@@ -5,7 +5,7 @@ use kube::api::DynamicObject;
 use portolan_operator::certificates;
 use serde_json::{Value, json};
 
-use crate::scene::{Child, Scene};
+use crate::scene::{Child, Scene, message};
 use crate::wait::until;
 
 const SPEC: &str = r#"{"storage": {"volume": {"size": "1Gi"}}}"#;
@@ -203,6 +203,37 @@ async fn annotation_that_the_spec_no_longer_asks_for_is_removed() {
     until("the annotation is gone and the new one there", async || {
         let annotations = scene.read("Service", "depot").await.metadata.annotations?;
         (!annotations.contains_key("a") && annotations.get("b")? == "2").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn child_that_does_not_go_is_said_in_the_status_and_made_anew_afterwards() {
+    let scene = Scene::new("held").await;
+    scene.registry("depot", spec()).await;
+    scene.all_children("depot").await;
+    let finalizers = |list: Value| json!({"metadata": {"finalizers": list}});
+    let held = scene
+        .edit(
+            "Service",
+            "depot",
+            &finalizers(json!(["example.com/load-balancer"])),
+        )
+        .await;
+    scene.delete("Service", "depot").await;
+    let says = |status: &_| {
+        let said = message(status, "Reconciling");
+        said.contains("Service depot is being deleted") && said.contains("example.com/load-balancer")
+    };
+    scene.status("depot", "it says what it waits for", says).await;
+    scene.edit("Service", "depot", &finalizers(Value::Null)).await;
+    until("the Service is another one", async || {
+        let child = Child {
+            kind: "Service",
+            name: "depot".to_owned(),
+        };
+        let now = scene.find(&child).await?;
+        (now.metadata.uid != held.metadata.uid).then_some(())
     })
     .await;
 }
