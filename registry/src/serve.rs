@@ -20,7 +20,7 @@ use crate::files::{self, FileProblem};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reload::{self, Current, Poll, Watched};
-use crate::server::{self, ListenError, Serving};
+use crate::server::{self, Deadlines, ListenError, Serving};
 use crate::store::{OpenError, Store, StoreOptions};
 use crate::tls::Tls;
 use crate::{admin, health};
@@ -151,6 +151,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         tls,
         max_connections: usize::try_from(config.http.max_connections).unwrap_or(usize::MAX),
         connections: metrics.connections.clone(),
+        deadlines: Deadlines::default(),
         stop: running.stop_clients.clone(),
         tasks: running.clients.clone(),
     };
@@ -184,6 +185,7 @@ impl Running {
             tls,
             max_connections: INNER_CONNECTIONS,
             connections: Gauge::default(),
+            deadlines: Deadlines::default(),
             stop: self.stop_rest.clone(),
             tasks: self.rest.clone(),
         }

@@ -3,6 +3,9 @@
 //! Accepting never waits for a client: TLS handshakes and everything after them run in a task of their own with
 //! deadlines, and a connection that is one too many waits in the kernel's queue.
 
+mod activity;
+mod paced;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use portolan_config::Address;
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -25,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use self::activity::Activity;
+use self::paced::Paced;
 use crate::reload::Current;
 use crate::tls::Tls;
 
@@ -110,15 +116,50 @@ pub struct Serving {
     pub max_connections: usize,
     /// Shows how many there are.
     pub connections: Gauge,
+    /// How long it waits for clients.
+    pub deadlines: Deadlines,
     /// Tells connections to finish what they do and close.
     pub stop: CancellationToken,
     /// Holds every connection's task.
     pub tasks: TaskTracker,
 }
 
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the head of a request, idle time of the connection before it included.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a client may keep a connection without anything happening.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For the first request, and in HTTP/1.1 for the head of each, idle time of the connection before it included.
+    pub head: Duration,
+    /// With no request in work and no byte of an answer taken.
+    pub idle: Duration,
+    /// With bytes to send that the other side does not take.
+    pub write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_mins(1),
+            idle: Duration::from_mins(5),
+            write: Duration::from_mins(1),
+        }
+    }
+}
+
+/// For an idle connection to end in order; then it is cut off.
+const GRACE: Duration = Duration::from_secs(2);
+/// HTTP/2 asks the other side whether it is there.
+const PING_INTERVAL: Duration = Duration::from_mins(1);
+/// TCP does when nothing was heard for so long, and gives up after as many unanswered probes.
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_PROBES: u32 = 4;
+/// Requests at once in one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// The head of one HTTP/2 request: as many may be buffered as there are streams.
+const MAX_HTTP2_HEAD_BYTES: u32 = 40 * 1024;
 /// Long tokens and many `tag` parameters fit; a client cannot make us buffer more per connection.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
@@ -158,11 +199,13 @@ impl Serving {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         // an error here means that the client is gone already
         let _ = stream.set_nodelay(true);
+        let _ = keep_alive(&stream);
+        let stream = Paced::new(stream, self.deadlines.write);
         let Some(tls) = &self.tls else {
             return self.http(stream, peer).await;
         };
         let acceptor = TlsAcceptor::from(tls.current().server_config.clone());
-        let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+        let handshake = tokio::time::timeout(self.deadlines.handshake, acceptor.accept(stream));
         let handshake = tokio::select! {
             () = self.stop.cancelled() => return,
             handshake = handshake => handshake,
@@ -179,30 +222,32 @@ impl Serving {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = self.router.clone();
+        let activity = Activity::new();
+        let noted = activity.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            let router = router.clone();
+            let (router, noted) = (router.clone(), noted.clone());
+            let running = noted.begin();
             async move {
-                Ok::<_, Infallible>(
-                    router
-                        .oneshot(request)
-                        .await
-                        .unwrap_or_else(|never| match never {}),
-                )
+                let answer = router.oneshot(request).await;
+                drop(running);
+                let answer = answer.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answer.map(|body| noted.body(body)))
             }
         });
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.deadlines.head)
             .max_buf_size(MAX_HEAD_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-            .keep_alive_interval(HEAD_TIMEOUT)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HTTP2_HEAD_BYTES)
+            .keep_alive_interval(PING_INTERVAL)
             .initial_stream_window_size(1024 * 1024)
             .initial_connection_window_size(4 * 1024 * 1024)
             .max_send_buf_size(256 * 1024);
@@ -214,9 +259,25 @@ impl Serving {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = activity.quiet(self.deadlines.head, self.deadlines.idle) => {
+                connection.as_mut().graceful_shutdown();
+                activity.note();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = activity.quiet(GRACE, GRACE) => Ok(()),
+                }
+            }
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, "connection ended: {error}");
         }
     }
+}
+
+/// Finds out about machines that have gone without a word.
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)
 }

@@ -6,6 +6,7 @@ mod auth;
 mod blobs;
 mod certificates;
 mod client;
+mod deadlines;
 mod errors;
 mod fixture;
 mod lists;
