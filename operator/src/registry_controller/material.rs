@@ -185,9 +185,12 @@ fn pair(
 }
 
 /// Whether two thirds of the certificate's life are still ahead of `now`, the usual time for renewal.
+fn last_third(facts: &CertificateFacts) -> Timestamp {
+    facts.not_after - facts.not_after.duration_since(facts.not_before) / 3
+}
+
 fn is_young(facts: &CertificateFacts, now: Timestamp) -> bool {
-    let life = facts.not_after.duration_since(facts.not_before);
-    now < facts.not_after - life / 3
+    now < last_third(facts)
 }
 
 fn issue_error(host: String) -> impl FnOnce(CertificateError) -> MaterialError {

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Authority, BACKDATED, Happening, MaterialError, Sources, authority, issue_error, pair};
+use super::{
+    Authority, BACKDATED, Happening, MaterialError, Sources, authority, issue_error, last_third, pair,
+};
 use crate::certificates::{self, CertificateAndKey, CertificateFacts, LeafRequest, Usage};
 use crate::registry_controller::observed::Children;
 use crate::registry_controller::validate::{ManagedTls, ValidatedRegistry};
@@ -61,6 +63,16 @@ impl Wanted {
         }
     }
 
+    /// A leaf that lasts as long as its authority can only be followed by a longer one once that is renewed itself.
+    fn renewal_of(&self, facts: &CertificateFacts, authority: &Authority) -> Timestamp {
+        let due = facts.not_after - self.renew_before;
+        let certificate = authority.current.certificate_pem.as_bytes();
+        match certificates::inspect("ca.crt", certificate) {
+            Ok(signer) if facts.not_after >= signer.not_after => due.max(last_third(&signer)),
+            _ => due,
+        }
+    }
+
     /// Why the leaf cannot stay, if it cannot.
     fn objection(
         &self,
@@ -76,7 +88,7 @@ impl Wanted {
         if names != self.dns_names || addresses != self.ip_addresses {
             return Some("the names or addresses of the registry changed");
         }
-        if now >= facts.not_after - self.renew_before {
+        if now >= self.renewal_of(facts, authority) {
             return Some("the certificate before it is due for renewal");
         }
         if signed_by(&authority.current.certificate_pem) {
@@ -117,7 +129,7 @@ pub(super) fn managed(
         }
     };
     Ok(Serving {
-        renewal_at: Some(facts.not_after - wanted.renew_before),
+        renewal_at: Some(wanted.renewal_of(&facts, &authority)),
         ca_bundle: Some(authority.bundle()),
         authority: Some(authority),
         leaf: Some(leaf),

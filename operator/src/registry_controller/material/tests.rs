@@ -167,6 +167,25 @@ fn changed_duration_means_a_new_certificate() {
 }
 
 #[test]
+fn certificate_that_ends_with_its_authority_waits_for_the_next_authority() {
+    let long = registry(
+        "{storage: {volume: {size: 20Gi}}, tls: {managed: {duration: 87600h, renewBefore: 70000h}}}",
+    );
+    let (services, resources, _) = first_pass(&long);
+    let children = observed(&services, &resources);
+    let validated = validated(&long, &dereferenced(children.clone())).unwrap();
+    let due = now() + hours(20_000);
+    let kept = renew_at(&validated, &children, CLUSTER_IP, due);
+    assert_eq!(kept.happenings, []);
+    let renewal = kept.renewal_at.unwrap();
+    assert!(renewal > due, "{renewal}");
+    assert_eq!(
+        causes(&renew_at(&validated, &children, CLUSTER_IP, renewal)).len(),
+        1
+    );
+}
+
+#[test]
 fn lost_passwords_come_back_from_the_login_secrets() {
     let (mut children, material, _) = settled();
     for credentials in [None, Some(garbage(children.credentials.as_ref(), "active"))] {

@@ -143,7 +143,7 @@ fn managed(spec: Option<&ManagedSpec>) -> Result<ManagedTls, Problem> {
     let duration = parse("duration", duration)?;
     let renew_before = match spec.and_then(|managed| managed.renew_before.as_deref()) {
         Some(text) => parse("renewBefore", text)?,
-        None => duration / 3,
+        None => whole_seconds(duration / 3),
     };
     if duration < SignedDuration::from_mins(10) || renew_before >= duration {
         return Err(Problem::unusable(
@@ -158,6 +158,11 @@ fn managed(spec: Option<&ManagedSpec>) -> Result<ManagedTls, Problem> {
     })
 }
 
+/// A certificate's dates have no fractions: with any, no certificate would ever be as the spec says.
+fn whole_seconds(length: SignedDuration) -> SignedDuration {
+    SignedDuration::from_secs(length.as_secs())
+}
+
 fn parse(field: &str, text: &str) -> Result<SignedDuration, Problem> {
     let invalid = || {
         let message = format!("spec.tls.managed.{field} is {text:?}: write a duration such as 2160h");
@@ -168,6 +173,7 @@ fn parse(field: &str, text: &str) -> Result<SignedDuration, Problem> {
     SignedDuration::try_from(parsed.0)
         .ok()
         .filter(|length| length.as_hours() <= 87_600)
+        .map(whole_seconds)
         .ok_or_else(invalid)
 }
 

@@ -102,3 +102,19 @@ fn hostnames_are_what_a_users_certificate_must_cover() {
     registry.spec.expose.hostnames = vec!["registry.example.com".to_owned()];
     assert!(validated(&registry, &dereferenced).is_ok());
 }
+
+#[test]
+fn fractions_of_a_second_are_left_out() {
+    let spec = "{storage: {ephemeral: {}}, tls: {managed: {duration: 10000.5s, renewBefore: 1500ms}}}";
+    let tls = validated(&registry(spec), &Dereferenced::default()).unwrap().tls;
+    let expected = ManagedTls {
+        duration: SignedDuration::from_secs(10_000),
+        renew_before: SignedDuration::from_secs(1),
+    };
+    assert_eq!(tls, Tls::Managed(expected));
+    let spec = "{storage: {ephemeral: {}}, tls: {managed: {duration: 10000s}}}";
+    let Tls::Managed(managed) = validated(&registry(spec), &Dereferenced::default()).unwrap().tls else {
+        panic!("not managed")
+    };
+    assert_eq!(managed.renew_before, SignedDuration::from_secs(3333));
+}
