@@ -73,7 +73,8 @@ impl Activity {
             if until <= now {
                 return;
             }
-            tokio::time::sleep_until(until).await;
+            // the first request may come meanwhile, and with it the other limit
+            tokio::time::sleep_until(until.min(now + first.min(later))).await;
         }
     }
 

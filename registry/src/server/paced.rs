@@ -76,10 +76,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.paced(cx, |stream, cx| stream.poll_flush(cx))
+        self.paced(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.paced(cx, |stream, cx| stream.poll_shutdown(cx))
+        self.paced(cx, AsyncWrite::poll_shutdown)
     }
 }
