@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::ObjectMeta;
 use kube::{Client, Resource};
 use portolan_crds::conditions::reasons::INVALID_SPEC;
 use portolan_crds::conditions::{READY, STALLED};
 use portolan_crds::v1alpha1::{Registry, RegistryStatus};
-use serde_json::json;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::conditions::{self, Finding, Truth};
@@ -64,7 +66,7 @@ impl Written {
     }
 }
 
-/// `known` is what `status` was computed from. Works for objects that do not decode, too. Whether something was written.
+/// `known` is what `status` was computed from. Whether something was written.
 pub async fn update_status(
     client: &Client,
     written: &Written,
@@ -75,10 +77,26 @@ pub async fn update_status(
     if status == known {
         return Ok(false);
     }
-    let name = metadata.name.clone().unwrap_or_default();
-    let resource = ApiResource::erase::<Registry>(&());
+    let answer = apply(&statuses(client, metadata), metadata, &json!(status)).await?;
+    if let Some(answer) = &answer {
+        written.remember(&answer.metadata, status);
+    }
+    Ok(answer.is_some())
+}
+
+/// Works for objects that do not decode, too.
+fn statuses(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObject> {
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Registry>(&()))
+}
+
+/// Nothing where the object is no longer there.
+async fn apply(
+    api: &Api<DynamicObject>,
+    metadata: &ObjectMeta,
+    status: &Value,
+) -> Result<Option<DynamicObject>, UpdateStatusError> {
+    let name = metadata.name.clone().unwrap_or_default();
     let body = json!({
         "apiVersion": Registry::api_version(&()),
         "kind": Registry::kind(&()),
@@ -87,16 +105,17 @@ pub async fn update_status(
     });
     let params = PatchParams::apply(FIELD_MANAGER_REGISTRY_STATUS).force();
     match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
-        Ok(answer) => {
-            written.remember(&answer.metadata, status);
-            Ok(true)
-        }
+        Ok(answer) => Ok(Some(answer)),
         // Deleted, or deleted and created again: there is nothing to write to, or another pass will.
-        Err(kube::Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => Ok(false),
-        Err(source) => Err(UpdateStatusError {
-            name,
-            source: Box::new(source),
-        }),
+        Err(kube::Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => Ok(None),
+        Err(source) => Err(failed(name, source)),
+    }
+}
+
+fn failed(name: String, source: kube::Error) -> UpdateStatusError {
+    UpdateStatusError {
+        name,
+        source: Box::new(source),
     }
 }
 
@@ -107,21 +126,40 @@ pub async fn report_undecodable(
     error: &str,
     now: Timestamp,
 ) -> Result<(), UpdateStatusError> {
-    let known = context.written.newest(metadata, None);
-    let generation = metadata.generation.unwrap_or_default();
+    let name = metadata.name.clone().unwrap_or_default();
+    let api = statuses(&context.client, metadata);
+    // The watch has nothing but metadata of it, and whatever the apply leaves out is erased.
+    let known = match api.get_opt(&name).await {
+        Ok(Some(object)) => object.data.get("status").cloned().unwrap_or_default(),
+        Ok(None) => return Ok(()),
+        Err(source) => return Err(failed(name, source)),
+    };
+    let status = undecodable(&known, error, metadata.generation.unwrap_or_default(), now);
+    if status == known {
+        return Ok(());
+    }
+    apply(&api, metadata, &status).await.map(|_| ())
+}
+
+/// The status as it was, with other conditions.
+fn undecodable(known: &Value, error: &str, generation: i64, now: Timestamp) -> Value {
     let message = format!("this version of the operator cannot read the object, correct the field: {error}");
     let findings = vec![
         Finding::new(READY, Truth::False, INVALID_SPEC, message.clone()),
         Finding::new(STALLED, Truth::True, INVALID_SPEC, message),
     ];
-    let status = RegistryStatus {
-        observed_generation: Some(generation),
-        conditions: conditions::merge(&known.conditions, findings, generation, now),
-        ..known.clone()
+    let before: Vec<Condition> = known
+        .get("conditions")
+        .and_then(|before| Vec::deserialize(before).ok())
+        .unwrap_or_default();
+    let mut status = if known.is_object() {
+        known.clone()
+    } else {
+        json!({})
     };
-    update_status(&context.client, &context.written, metadata, &known, &status)
-        .await
-        .map(|_| ())
+    status["observedGeneration"] = generation.into();
+    status["conditions"] = json!(conditions::merge(&before, findings, generation, now));
+    status
 }
 
 /// Resource versions of built-in storage are numbers that only grow.
@@ -164,6 +202,30 @@ mod tests {
         assert_eq!(newest("9").as_deref(), Some("written"));
         assert_eq!(newest("10").as_deref(), Some("shown"));
         assert_eq!(newest("11").as_deref(), Some("shown"));
+    }
+
+    #[test]
+    fn status_of_an_object_that_cannot_be_read_keeps_everything_but_its_conditions() {
+        let known = json!({
+            "observedGeneration": 3, "storage": {"claimName": "depot-data"}, "ofANewerVersion": [1],
+            "conditions": [{"type": "Ready", "status": "False", "reason": "Progressing", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        });
+        let now = "2027-01-01T00:00:00Z".parse().unwrap();
+        let status = undecodable(&known, "spec.new", 4, now);
+        assert_eq!(status["storage"], known["storage"]);
+        assert_eq!(status["ofANewerVersion"], json!([1]));
+        assert_eq!(status["observedGeneration"], 4);
+        assert_eq!(
+            status["conditions"][0]["lastTransitionTime"],
+            "2026-01-01T00:00:00Z"
+        );
+        assert_eq!(status["conditions"][1]["type"], "Stalled");
+        assert_eq!(undecodable(&status, "spec.new", 4, now), status);
+        assert_eq!(
+            undecodable(&Value::Null, "spec.new", 4, now)["observedGeneration"],
+            4
+        );
     }
 
     #[test]

@@ -19,4 +19,5 @@ mod operator;
 mod restart;
 mod scene;
 mod suspend;
+mod undecodable;
 mod wait;
