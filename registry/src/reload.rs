@@ -111,14 +111,10 @@ impl<T: Send + Sync + 'static> Poll for Watched<T> {
         if found == self.seen && self.refused.is_none() {
             return;
         }
-        // a refused state is tried once more before it is told: a certificate and its key may be written one by one
+        // a refused state is tried again before it is told: a certificate and its key may be written one by one; and
+        // after that: a certificate that was not valid yet becomes so without a change of its file
         let told = match &self.refused {
-            Some((state, told)) if *state == found => {
-                if *told {
-                    return;
-                }
-                Some(())
-            }
+            Some((state, told)) if *state == found => Some(*told),
             _ => None,
         };
         match (self.read)() {
@@ -131,7 +127,7 @@ impl<T: Send + Sync + 'static> Poll for Watched<T> {
                 tracing::info!(what = self.what, "{} read again and in force", self.what);
             }
             Err(problem) => {
-                if told.is_some() {
+                if told == Some(false) {
                     metrics.reload_failed(self.what);
                     let problem = crate::error_chain(&problem);
                     tracing::error!(
@@ -250,6 +246,32 @@ mod tests {
         watched.poll(&metrics);
         assert_eq!(*current.current(), "three");
         assert!(metrics.text().contains("reload_failing{what=\"test file\"} 0\n"));
+    }
+
+    #[test]
+    fn what_was_refused_comes_into_force_once_it_can_without_another_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let is_time = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let (file, time) = (path.clone(), is_time.clone());
+        let read = move || {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let is_time = time.load(std::sync::atomic::Ordering::SeqCst);
+            let refused = || FileProblem::NoPem { path: file.clone() };
+            is_time.then_some(text).ok_or_else(refused)
+        };
+        let mut watched = Watched::read("test file", vec![path.clone()], read, |_| {}).unwrap();
+        let (metrics, current) = (Metrics::new(), watched.current());
+        is_time.store(false, std::sync::atomic::Ordering::SeqCst);
+        std::fs::write(&path, "two!").unwrap();
+        for _ in 0..4 {
+            watched.poll(&metrics);
+        }
+        assert_eq!(*current.current(), "one");
+        is_time.store(true, std::sync::atomic::Ordering::SeqCst);
+        watched.poll(&metrics);
+        assert_eq!(*current.current(), "two!");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -104,7 +104,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         .http
         .tls
         .as_ref()
-        .map(|tls| public_tls(tls, &metrics, &mut sources))
+        .map(|tls| public_tls(tls, &config.http.hosts, &surroundings, &metrics, &mut sources))
         .transpose()?;
     let auth = read_auth(config, &mut sources)?;
     let admin_tls = config
@@ -253,17 +253,38 @@ async fn open_store(path: PathBuf, surroundings: &Surroundings) -> Result<Store,
     .await
 }
 
+/// A certificate that clients would refuse never takes the place of one that they take.
 fn public_tls(
     tls: &ServerTls,
+    hosts: &[String],
+    surroundings: &Surroundings,
     metrics: &Metrics,
     sources: &mut Vec<Box<dyn Poll>>,
 ) -> Result<Arc<Current<Tls>>, StartError> {
     let (certificate, key) = (tls.certificate_file.clone(), tls.key_file.clone());
+    let (hosts, clock) = (hosts.to_vec(), surroundings.clock.clone());
+    let in_force: Mutex<Option<Tls>> = Mutex::default();
     let metrics = metrics.clone();
     let watched = Watched::read(
         "certificate",
         vec![certificate.clone(), key.clone()],
-        move || files::read_tls(&certificate, &key, None),
+        move || {
+            let tls = files::read_tls(&certificate, &key, None)?;
+            let mut before = in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(source) = tls.unfit(clock(), &hosts) {
+                let is_fit = |before: &Tls| before.unfit(clock(), &hosts).is_none();
+                if before.as_ref().is_some_and(is_fit) {
+                    return Err(FileProblem::Tls {
+                        certificate: certificate.clone(),
+                        key: key.clone(),
+                        source,
+                    });
+                }
+                tracing::warn!("http.tls: {source}; until then this one is served, there is none better");
+            }
+            *before = Some(tls.clone());
+            Ok(tls)
+        },
         move |tls| metrics.serves_certificate_until("registry", tls.not_after),
     )
     .map_err(|problem| StartError::file("http.tls", problem))?;

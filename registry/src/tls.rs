@@ -6,12 +6,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::crypto::ring as provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
+
+use crate::auth::hosts::OwnHosts;
 
 /// A certificate that is ready to be served.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Tls {
     pub server_config: Arc<ServerConfig>,
     /// The leaf's serial number, in lower-case hexadecimal without leading zeros.
     pub serial: String,
+    /// From when it is good, in seconds since 1970.
+    pub not_before: i64,
     /// When it expires, in seconds since 1970.
     pub not_after: i64,
     /// Its DNS names.
@@ -52,6 +57,18 @@ pub enum TlsError {
         "the certificate and the key cannot be served together; write the key that the certificate was made for"
     )]
     Unusable(#[source] rustls::Error),
+    /// No client takes it any more.
+    #[error("the certificate has expired; write one that is valid")]
+    Expired,
+    /// No client takes it yet.
+    #[error("the certificate is not valid yet; write one that is, or correct the clock of this machine")]
+    NotYetValid,
+    /// It is for somebody else.
+    #[error("the certificate covers none of {hosts} in http.hosts; write one that does")]
+    OtherNames {
+        /// The names that clients use.
+        hosts: String,
+    },
     /// The client authorities cannot be used.
     #[error("the client CA file cannot be used")]
     ClientCa(#[source] rustls::server::VerifierBuilderError),
@@ -77,10 +94,31 @@ impl Tls {
         Ok(Self {
             server_config: Arc::new(server_config),
             serial: leaf.serial,
+            not_before: leaf.not_before,
             not_after: leaf.not_after,
             names: leaf.names,
             addresses: leaf.addresses,
         })
+    }
+
+    /// Why clients would refuse it now, if they would; `hosts` are the names that they use, none if not known.
+    pub fn unfit(&self, now: Timestamp, hosts: &[String]) -> Option<TlsError> {
+        let own = OwnHosts {
+            names: self.names.clone(),
+            addresses: self.addresses.clone(),
+            ..OwnHosts::default()
+        };
+        if now.as_second() > self.not_after {
+            Some(TlsError::Expired)
+        } else if now.as_second() < self.not_before {
+            Some(TlsError::NotYetValid)
+        } else if !hosts.is_empty() && !hosts.iter().any(|host| own.contains(host)) {
+            Some(TlsError::OtherNames {
+                hosts: hosts.join(", "),
+            })
+        } else {
+            None
+        }
     }
 }
 
@@ -100,6 +138,7 @@ fn client_verifier(pem: &[u8]) -> Result<Arc<dyn rustls::server::danger::ClientC
 
 struct Leaf {
     serial: String,
+    not_before: i64,
     not_after: i64,
     names: Vec<String>,
     addresses: Vec<IpAddr>,
@@ -110,6 +149,7 @@ impl Leaf {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let hex = crate::hex(certificate.raw_serial());
         let serial = hex.trim_start_matches('0').to_owned();
+        let not_before = certificate.validity().not_before.timestamp();
         let not_after = certificate.validity().not_after.timestamp();
         let (mut names, mut addresses) = (Vec::new(), Vec::new());
         if let Ok(Some(san)) = certificate.subject_alternative_name() {
@@ -123,6 +163,7 @@ impl Leaf {
         }
         Some(Self {
             serial,
+            not_before,
             not_after,
             names,
             addresses,

@@ -173,6 +173,59 @@ async fn garbage_in_the_certificate_keeps_the_one_before_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_clients_would_refuse_does_not_replace_one_that_they_take() {
+    let authority = Authority::new();
+    let ours = "registry.team-a.svc";
+    let registry = secured(&authority, |config, _| {
+        config.http.hosts = vec!["elsewhere.test".to_owned(), format!("{ours}:5000")];
+    })
+    .await;
+    let before = served(&registry.target).await;
+    let write = |(certificate, key): (String, String)| {
+        replace(&registry.files().join("tls.crt"), certificate.as_bytes());
+        replace(&registry.files().join("tls.key"), key.as_bytes());
+    };
+    let told = |line: String| {
+        let registry = &registry;
+        async move { registry.metrics().await.contains(&line) }
+    };
+    let refused = [
+        authority.issue_changed(&[ours], |it| it.not_after = rcgen::date_time_ymd(2001, 1, 1)),
+        authority.issue_changed(&[ours], |it| it.not_before = rcgen::date_time_ymd(3001, 1, 1)),
+        authority.issue(&["registry.team-b.svc", "198.19.0.8"]),
+    ];
+    for (times, refused) in (1..).zip(refused) {
+        write(refused);
+        let line = format!("portolan_registry_reload_failures_total{{what=\"certificate\"}} {times}\n");
+        eventually("the metric tells", || told(line.clone())).await;
+        assert_eq!(served(&registry.target).await, before);
+    }
+    write(authority.issue(&[ours]));
+    eventually("the good one is served", || async {
+        served(&registry.target).await != before
+    })
+    .await;
+    let line = "portolan_registry_reload_failing{what=\"certificate\"} 0\n";
+    eventually("the metric tells", || told(line.to_owned())).await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_other_names_is_served_when_there_is_none_better() {
+    let authority = Authority::new();
+    let registry = secured(&authority, |config, _| {
+        config.http.hosts = vec!["elsewhere.test".to_owned()];
+    })
+    .await;
+    registry.get("/v2/").await.expect(200);
+    let before = served(&registry.target).await;
+    authority.write(&registry.files(), &["registry.team-a.svc"]);
+    eventually("the next one is served", || async {
+        served(&registry.target).await != before
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_slow_with_its_handshake_holds_up_nobody() {
     let authority = Authority::new();
     let registry = secured(&authority, |_, _| {}).await;

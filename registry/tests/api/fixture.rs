@@ -276,12 +276,20 @@ impl Authority {
 
     /// A certificate for these names, with its key; both PEM.
     pub(crate) fn issue(&self, names: &[&str]) -> (String, String) {
+        self.issue_changed(names, |_| {})
+    }
+
+    /// The same, with something about it changed first.
+    pub(crate) fn issue_changed(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.0)
-            .unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
 
