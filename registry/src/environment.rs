@@ -16,10 +16,50 @@ pub enum EnvironmentError {
         "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY is empty; write a directory, or leave the variable out"
     )]
     Directory,
+    /// A variable of `registry:2` for something that is set otherwise here, or that this program does not do. Ignoring
+    /// it could leave a registry open that its owner believes to be closed.
+    #[error("{name} has no effect here: {instead}, and leave the variable out")]
+    NotTaken {
+        /// The variable.
+        name: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
 }
+
+const USERS: &str = "name the users in the file of auth.usersFile of the configuration file";
+const CERTIFICATE: &str = "write http.tls.certificateFile and http.tls.keyFile in the configuration file";
+const VOLUME: &str = "images are kept on a volume; set REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
+const NO_PROXY: &str = "this registry is no pull-through cache; use another for that";
+
+/// Variables that change who gets in, or where images go. Others of `registry:2` are left alone: Kubernetes itself sets
+/// some that begin with `REGISTRY_` beside a Service of that name.
+const NOT_TAKEN: [(&str, &str); 16] = [
+    ("REGISTRY_AUTH", USERS),
+    ("REGISTRY_AUTH_HTPASSWD_PATH", USERS),
+    ("REGISTRY_AUTH_HTPASSWD_REALM", USERS),
+    ("REGISTRY_AUTH_SILLY_REALM", USERS),
+    ("REGISTRY_AUTH_TOKEN_REALM", USERS),
+    ("REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE", USERS),
+    ("REGISTRY_HTTP_TLS_CERTIFICATE", CERTIFICATE),
+    ("REGISTRY_HTTP_TLS_KEY", CERTIFICATE),
+    ("REGISTRY_HTTP_TLS_CLIENTCAS", CERTIFICATE),
+    ("REGISTRY_HTTP_TLS_LETSENCRYPT_EMAIL", CERTIFICATE),
+    ("REGISTRY_STORAGE_AZURE_CONTAINER", VOLUME),
+    ("REGISTRY_STORAGE_GCS_BUCKET", VOLUME),
+    ("REGISTRY_STORAGE_INMEMORY", VOLUME),
+    ("REGISTRY_STORAGE_S3_BUCKET", VOLUME),
+    ("REGISTRY_STORAGE_S3_REGION", VOLUME),
+    ("REGISTRY_PROXY_REMOTEURL", NO_PROXY),
+];
 
 /// Applies the variables; they are stronger than the file, as they are for `registry:2`.
 pub fn apply(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
+    for (name, instead) in NOT_TAKEN {
+        if variable(name).is_some() {
+            return Err(EnvironmentError::NotTaken { name, instead });
+        }
+    }
     if let Some(address) = variable("REGISTRY_HTTP_ADDR") {
         config.http.address = address.parse().map_err(EnvironmentError::Address)?;
     }
@@ -74,6 +114,18 @@ mod tests {
                 .storage
                 .delete_enabled
         );
+    }
+
+    #[test]
+    fn a_variable_that_would_have_closed_the_registry_is_never_ignored() {
+        let refused = applied("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd").unwrap_err();
+        assert!(
+            refused.contains("REGISTRY_AUTH_HTPASSWD_PATH") && refused.contains("auth.usersFile"),
+            "{refused}"
+        );
+        let refused = applied("REGISTRY_HTTP_TLS_CERTIFICATE", "/tls.crt").unwrap_err();
+        assert!(refused.contains("http.tls.certificateFile"), "{refused}");
+        assert!(applied("REGISTRY_PORT", "tcp://198.19.0.9:443").is_ok());
     }
 
     #[test]
