@@ -73,11 +73,12 @@ pub(crate) fn repository() -> &'static Path {
 pub(crate) fn kubectl() -> &'static Kubectl {
     static KUBECTL: OnceLock<Kubectl> = OnceLock::new();
     KUBECTL.get_or_init(|| {
-        let kubectl = Kubectl::find();
+        let mut kubectl = Kubectl::find();
         let definitions = repository().join("crds/yaml/registries.yaml");
-        kubectl
+        kubectl.said_about_definitions = kubectl
             .run(&["apply", "-f", definitions.to_str().unwrap()], "")
-            .expect_success();
+            .expect_success()
+            .stderr;
         let established = [
             "wait",
             "--for=condition=Established",

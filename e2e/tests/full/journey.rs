@@ -1,12 +1,14 @@
 //! The main job: apply, wait, push, run.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use portolan_e2e::children::{children, demand_names};
 use portolan_e2e::command::{command, output};
 use portolan_e2e::crane::Crane;
 use portolan_e2e::objects::text;
 use portolan_e2e::registry::Registry;
-use portolan_e2e::{node, pod, scene};
+use portolan_e2e::{node, pod, scene, wait};
 
 use crate::hello;
 
@@ -74,8 +76,24 @@ async fn kubectl_shows_what_a_user_needs_to_know() {
                 "{fact} is not in the description:\n{description}"
             );
         }
-        ensure!(description.contains("Events:"), "no events:\n{description}");
-        Ok(())
+        // events are published beside the status, so they may come a moment later
+        wait::until(
+            "describe tells what happened",
+            Duration::from_secs(20),
+            async || {
+                let description = output(command(
+                    "kubectl",
+                    ["describe", "registry", "registry", &namespace],
+                ))
+                .await?;
+                let (_, events) = description.split_once("Events:").unwrap_or_default();
+                for reason in ["Created", "CertificateIssued", "Ready"] {
+                    ensure!(events.contains(reason), "no event {reason}:\n{description}");
+                }
+                Ok(())
+            },
+        )
+        .await
     })
     .await;
 }
