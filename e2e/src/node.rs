@@ -35,8 +35,7 @@ pub async fn tell_administrator(registry: &Registry<'_>, login: &Login) -> Resul
         "  kubectl get configmap {name}-ca -n {namespace} -o 'jsonpath={{.data.ca\\.crt}}' > /etc/containerd/certs.d/{host}/ca.crt"
     ));
     say(format!(
-        "  printf 'server = \"https://{address}\"\\n[host.\"https://{address}\"]\\n  capabilities = [\"pull\", \"resolve\"]\\n  \
-         ca = \"/etc/containerd/certs.d/{host}/ca.crt\"\\n' > /etc/containerd/certs.d/{host}/hosts.toml"
+        "  printf 'server = \"https://{address}\"\\nca = \"/etc/containerd/certs.d/{host}/ca.crt\"\\n' > /etc/containerd/certs.d/{host}/hosts.toml"
     ));
     Ok(())
 }
