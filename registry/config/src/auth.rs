@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
+use crate::{Duration, yaml};
 
 /// Access control. Its presence means that nothing is allowed but what `usersFile` grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,11 @@ pub struct Auth {
     /// The file of users and their permissions ([`crate::Users`]); read again when it changes.
     pub users_file: PathBuf,
     /// The built-in token service; absent = clients are challenged for Basic credentials only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "yaml::present"
+    )]
     pub token: Option<Token>,
 }
 

@@ -9,6 +9,7 @@
 mod address;
 mod auth;
 mod duration;
+mod explain;
 mod glob;
 mod listen;
 mod log;
@@ -40,15 +41,15 @@ pub struct Config {
     /// The listener that registry clients use.
     pub http: Http,
     /// A listener for administration, open only to holders of a client certificate. Absent = none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub admin: Option<Admin>,
     /// A plain HTTP listener for `/healthz`, `/readyz` and `/metrics`. Absent = none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub health: Option<Health>,
     /// Where the images are, and what may be done to them.
     pub storage: Storage,
     /// Who may do what. Absent = everybody may do everything.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub auth: Option<Auth>,
     /// What is logged, and how.
     pub log: Log,

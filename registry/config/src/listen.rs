@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Address;
+use crate::{Address, yaml};
 
 /// The listener that registry clients use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct Http {
     /// Where it listens.
     pub address: Address,
     /// The certificate to serve; absent = plain HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub tls: Option<ServerTls>,
     /// Names under which clients reach this server, besides those in the certificate, with or without a port. A
     /// client that asks for one of them is sent to the same name for its token; any other is sent to the first.

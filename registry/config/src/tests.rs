@@ -50,7 +50,7 @@ fn every_key_is_understood_and_survives_a_round_trip() {
 
 #[test]
 fn an_empty_file_is_the_default_that_serves_anybody_on_port_5000() {
-    for text in ["", "\n", "# nothing\n"] {
+    for text in ["", "\n", "# nothing\n", "\u{feff}", "\u{feff}# nothing\n"] {
         let config = Config::parse(text).unwrap();
         assert_eq!(config, Config::default());
         assert_eq!(config.http.address.to_string(), ":5000");
@@ -63,13 +63,13 @@ fn an_empty_file_is_the_default_that_serves_anybody_on_port_5000() {
 fn an_unknown_key_is_named_with_its_line_and_the_keys_that_exist() {
     let sentence = refusal("storage:\n  deleteEnabled: true\nhttp:\n  adress: :5000\n");
     assert!(
-        sentence.starts_with("line 4, column 3: unknown key \"adress\""),
+        sentence.starts_with("line 4, column 3: http: unknown key \"adress\""),
         "{sentence}"
     );
     assert!(sentence.contains("address"), "{sentence}");
     let sentence = refusal("http:\n  tls: {certificateFile: a, keyFile: b, minVersion: 1}\n");
     assert!(
-        sentence.starts_with("line 2") && sentence.contains("\"minVersion\""),
+        sentence.starts_with("line 2, column 41: http.tls: unknown key \"minVersion\""),
         "{sentence}"
     );
     let sentence = refusal("storages: {}\n");
@@ -80,10 +80,89 @@ fn an_unknown_key_is_named_with_its_line_and_the_keys_that_exist() {
 }
 
 #[test]
-fn malformed_yaml_is_named_with_its_line() {
-    let sentence = refusal("http:\n  address: [1\nlog: {}\n");
-    assert!(sentence.starts_with("line "), "{sentence}");
-    assert!(!sentence.contains('\n'), "{sentence}");
+fn malformed_yaml_is_named_with_its_place_and_what_to_do() {
+    for (text, parts) in [
+        ("http:\n  hosts: [a\n", ["line 2", "close it"]),
+        ("log: 'info", ["line 1, column 6", "close it"]),
+        ("log:\n\tlevel: info", ["line 2", "indent with spaces"]),
+        ("log: {level: info}}", ["line 1, column 19", "correct this place"]),
+        ("log: *a", ["line 1, column 6: log", "write the value itself"]),
+        ("log: {}\n---\nhttp: {}", ["line 3, column 1", "keep one"]),
+        ("log: \0", ["line 1", "correct this place"]),
+    ] {
+        let sentence = refusal(text);
+        assert!(
+            parts.iter().all(|part| sentence.contains(part)),
+            "{text}: {sentence}"
+        );
+        assert!(
+            !sentence.contains('\n') && !sentence.contains("from_str"),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn values_of_another_shape_are_named_with_their_key_and_the_shape_to_write() {
+    const MAP: &str = "there are no keys here; write `key: value` lines";
+    const LIST: &str = "this is no list; write one in brackets";
+    const SINGLE: &str = "this is no single value; write one without brackets";
+    const NUMBER: &str = "this is no whole number in range; write one from 1";
+    for (text, key, problem) in [
+        ("- a", "line 1, column 1", MAP),
+        ("text", "line 1, column 1", MAP),
+        ("http:", "http", MAP),
+        ("http: 5000", "http", MAP),
+        ("storage: {volume: /data}", "storage.volume", MAP),
+        ("http: {hosts: registry}", "http.hosts", LIST),
+        ("http: {hosts: [[a]]}", "http.hosts[0]", SINGLE),
+        ("http: {address: [a]}", "http.address", SINGLE),
+        (
+            "http: {address: ~}",
+            "http.address",
+            "there is no value; write one",
+        ),
+        ("http: {maxConnections: -1}", "http.maxConnections", NUMBER),
+        (
+            "http: {maxConnections: 4294967296}",
+            "http.maxConnections",
+            NUMBER,
+        ),
+        ("http: {maxConnections: many}", "http.maxConnections", NUMBER),
+        (
+            "storage: {deleteEnabled: maybe}",
+            "storage.deleteEnabled",
+            "this is neither true nor false; write one of the two",
+        ),
+        (
+            "log: {level: [info]}",
+            "log.level",
+            "this is no single word; write one without brackets",
+        ),
+        (
+            "log: &a {level: info}\nhttp: *a",
+            "http",
+            "unknown key \"level\"; write one of address",
+        ),
+    ] {
+        let sentence = refusal(text);
+        assert!(
+            sentence.contains(&format!("{key}: {problem}")),
+            "{text}: {sentence}"
+        );
+    }
+}
+
+#[test]
+fn a_section_without_a_value_is_not_taken_for_one_that_is_absent() {
+    for text in ["auth:", "auth: ~", "admin:", "health:", "http: {tls: }"] {
+        assert!(refusal(text).contains("there are no keys here"), "{text}");
+    }
+    let sentence = refusal("auth: {usersFile: u, token: }");
+    assert!(
+        sentence.contains("auth.token: there are no keys here"),
+        "{sentence}"
+    );
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl Users {
             return Err(FileError::Text {
                 line: 1,
                 column: 1,
+                key: String::new(),
                 problem,
             });
         }
