@@ -86,7 +86,10 @@ fn malformed_yaml_is_named_with_its_place_and_what_to_do() {
         ("log: 'info", ["line 1, column 6", "close it"]),
         ("log:\n\tlevel: info", ["line 2", "indent with spaces"]),
         ("log: {level: info}}", ["line 1, column 19", "correct this place"]),
-        ("log: *a", ["line 1, column 6: an alias", "write the value itself"]),
+        (
+            "log: *a",
+            ["line 1, column 6: an alias", "write the value itself"],
+        ),
         ("log: {}\n---\nhttp: {}", ["line 3, column 1", "keep one"]),
         ("log: \0", ["line 1", "correct this place"]),
     ] {
