@@ -2,6 +2,8 @@
 # CARGO_TARGET_DIR is respected; built tools live in $PORTOLAN_CACHE (~/.cache/portolan), clusters in $PORTOLAN_STATE (/var/tmp/portolan).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# What takes minutes and has clusters is asked to end, and cleans up, when make itself is killed.
+guarded := setpriv --pdeathsig TERM
 .PHONY: help demo test check unit api conformance chart admission operator cluster-test e2e \
 	programs images crds tools deny cluster-up cluster-down cluster-shell clean
 
@@ -9,10 +11,10 @@ help: ## This list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## The main job from nothing: a real Kubernetes, a Registry, a push, and a Pod that runs from it.
-	@e2e/demo/run
+	@$(guarded) e2e/demo/run
 
 test: ## Every test there is, with each stage's duration; the last line has the totals.
-	@.ci/test
+	@$(guarded) .ci/test
 
 check: ## Formatting, lints, layering, generated files, banned dependencies, shell syntax.
 	@.ci/check
@@ -30,16 +32,16 @@ chart: ## helm lint, and facts about what the chart renders.
 	@charts/tests/run
 
 admission: ## What a real kube-apiserver accepts and refuses as a Registry.
-	@.ci/with-cluster api .ci/cargo-test admission
+	@$(guarded) .ci/with-cluster api .ci/cargo-test admission
 
 operator: ## The operator against a real kube-apiserver (without nodes).
-	@.ci/with-cluster api .ci/cargo-test operator
+	@$(guarded) .ci/with-cluster api .ci/cargo-test operator
 
 cluster-test: ## That the throwaway cluster comes up, goes down and leaves nothing behind.
-	@e2e/cluster/test
+	@$(guarded) e2e/cluster/test
 
 e2e: images ## Everything together on a whole cluster: operator and registries as Pods, pushes, pulls, failures.
-	@.ci/with-cluster full .ci/cargo-test e2e
+	@$(guarded) .ci/with-cluster full .ci/cargo-test e2e
 
 programs: ## Both programs as static release binaries, in target/programs.
 	@e2e/images/programs
