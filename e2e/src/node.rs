@@ -17,8 +17,7 @@ pub async fn trust(registry: &Registry<'_>, login: &Login) -> Result<()> {
     };
     let file = registry.scene.directory()?.join("ca.crt");
     std::fs::write(&file, &login.certificate_authority)?;
-    let port = login.endpoint.split_once(':').map_or("443", |(_, port)| port);
-    let server = format!("https://{}:{port}", registry.cluster_ip().await?);
+    let server = server(registry, login).await?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/trust");
     let mut trust = command("bash", [script]);
     trust.arg(&login.endpoint).arg(&file).arg(server);
@@ -28,14 +27,20 @@ pub async fn trust(registry: &Registry<'_>, login: &Login) -> Result<()> {
 /// Tells the administrator of a cluster that is not ours what to do on each node.
 pub async fn tell_administrator(registry: &Registry<'_>, login: &Login) -> Result<()> {
     let (host, namespace, name) = (&login.endpoint, &registry.scene.namespace, registry.name);
-    let address = registry.cluster_ip().await?;
+    let server = server(registry, login).await?;
     say("this cluster's nodes cannot be prepared from here; its administrator runs on each node:");
     say(format!("  mkdir -p /etc/containerd/certs.d/{host}"));
     say(format!(
         "  kubectl get configmap {name}-ca -n {namespace} -o 'jsonpath={{.data.ca\\.crt}}' > /etc/containerd/certs.d/{host}/ca.crt"
     ));
     say(format!(
-        "  printf 'server = \"https://{address}\"\\nca = \"/etc/containerd/certs.d/{host}/ca.crt\"\\n' > /etc/containerd/certs.d/{host}/hosts.toml"
+        "  printf 'server = \"{server}\"\\nca = \"/etc/containerd/certs.d/{host}/ca.crt\"\\n' > /etc/containerd/certs.d/{host}/hosts.toml"
     ));
     Ok(())
+}
+
+/// Where a node, which resolves no names of the cluster, finds the registry: the Service's address and port.
+async fn server(registry: &Registry<'_>, login: &Login) -> Result<String> {
+    let port = login.endpoint.split_once(':').map_or("443", |(_, port)| port);
+    Ok(format!("https://{}:{port}", registry.cluster_ip().await?))
 }
