@@ -109,9 +109,9 @@ impl<'a> Writer<'a> {
         } = prepared;
         let children = self.children;
         Ok(Services {
-            service: self.one(service, children.service.as_deref()).await?,
+            service: self.maybe(service, children.service.as_deref()).await?,
             headless_service: self
-                .one(headless_service, children.headless_service.as_deref())
+                .maybe(headless_service, children.headless_service.as_deref())
                 .await?,
             state: PhantomData,
         })
@@ -139,57 +139,78 @@ impl<'a> Writer<'a> {
             state: _,
         } = prepared;
         let children = self.children;
+        let mut refused = None;
         let applied_claim = match &claim {
-            Some(claim) => Some(self.claim(claim).await?),
+            Some(claim) => match self.claim(claim).await {
+                Ok(applied) => Some(applied),
+                // One that is there and refuses a change, such as a size beyond a quota, keeps nothing else waiting.
+                Err(error) if children.claim.is_some() => {
+                    refused = Some(error);
+                    None
+                }
+                Err(error) => return Err(error),
+            },
             None => None,
         };
         let applied = Resources {
             claim,
             service_account: self
-                .one(service_account, children.service_account.as_deref())
+                .maybe(service_account, children.service_account.as_deref())
                 .await?,
             ca_key: self.maybe(ca_key, children.ca_key.as_deref()).await?,
             // Clients learn a new authority before a certificate of it is served.
-            ca_config_map: self.one(ca_config_map, children.ca_config_map.as_deref()).await?,
+            ca_config_map: self
+                .maybe(ca_config_map, children.ca_config_map.as_deref())
+                .await?,
             tls: self.maybe(tls, children.tls.as_deref()).await?,
             // The only source of the passwords before anything that is rendered from it.
-            credentials: self.one(credentials, children.credentials.as_deref()).await?,
-            token_keys: self.one(token_keys, children.token_keys.as_deref()).await?,
-            admin: self.one(admin, children.admin.as_deref()).await?,
-            users: self.one(users, children.users.as_deref()).await?,
-            push: self.one(push, children.push.as_deref()).await?,
-            pull: self.one(pull, children.pull.as_deref()).await?,
+            credentials: self.maybe(credentials, children.credentials.as_deref()).await?,
+            token_keys: self.maybe(token_keys, children.token_keys.as_deref()).await?,
+            admin: self.maybe(admin, children.admin.as_deref()).await?,
+            users: self.maybe(users, children.users.as_deref()).await?,
+            push: self.maybe(push, children.push.as_deref()).await?,
+            pull: self.maybe(pull, children.pull.as_deref()).await?,
             config: self.config(config).await?,
-            stateful_set: self.stateful_set(stateful_set).await?,
+            stateful_set: Box::pin(self.stateful_set(stateful_set)).await?,
             state: PhantomData,
         };
-        Ok((applied, applied_claim))
+        match refused {
+            Some(error) => Err(error),
+            None => Ok((applied, applied_claim)),
+        }
     }
 
-    async fn config(&mut self, config: Secret) -> Result<Secret, ApplyError> {
-        let name = config.name_any();
+    async fn config(&mut self, config: Option<Secret>) -> Result<Option<Secret>, ApplyError> {
+        let name = config.as_ref().map(Secret::name_any);
         let observed = self
             .children
             .configs
             .iter()
-            .find(|existing| existing.name_any() == name);
-        self.one(config, observed.map(|existing| &**existing)).await
+            .find(|existing| Some(existing.name_any()) == name);
+        self.maybe(config, observed.map(|existing| &**existing)).await
     }
 
-    async fn stateful_set(&mut self, prepared: StatefulSet) -> Result<StatefulSet, ApplyError> {
+    async fn stateful_set(
+        &mut self,
+        prepared: Option<StatefulSet>,
+    ) -> Result<Option<StatefulSet>, ApplyError> {
         let observed = self.children.stateful_set.as_deref();
+        // One that is withheld stays as it is, and is what the status tells about.
+        let Some(prepared) = prepared else {
+            return Ok(observed.cloned());
+        };
         let applied = self.one(prepared, observed).await?;
         let generation = |set: &StatefulSet| set.metadata.generation;
         self.changes.has_new_template =
             observed.is_some_and(|before| generation(before) != generation(&applied));
-        Ok(applied)
+        Ok(Some(applied))
     }
 
-    async fn maybe(
+    async fn maybe<K: Child>(
         &mut self,
-        prepared: Option<Secret>,
-        observed: Option<&Secret>,
-    ) -> Result<Option<Secret>, ApplyError> {
+        prepared: Option<K>,
+        observed: Option<&K>,
+    ) -> Result<Option<K>, ApplyError> {
         match prepared {
             Some(prepared) => self.one(prepared, observed).await.map(Some),
             None => Ok(None),

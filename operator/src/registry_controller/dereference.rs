@@ -63,7 +63,7 @@ pub async fn dereference(registry: &Registry, context: &Context) -> Result<Deref
     };
     let children = children(registry, &names, context).await?;
     Ok(Dereferenced {
-        pods: pods(children.stateful_set.as_deref(), &context.stores.pods),
+        pods: pods(registry, children.stateful_set.as_deref(), &context.stores.pods),
         claim_user: claim_user(registry, &children, context),
         storage_class: storage_class(registry, &children, &context.client).await?,
         tls_secret: tls_secret(registry, &namespace, context).await?,
@@ -207,8 +207,10 @@ fn configs(names: &Names, store: &Store<Secret>) -> Vec<Arc<Secret>> {
     found
 }
 
-fn pods(set: Option<&StatefulSet>, store: &Store<Pod>) -> Vec<Arc<Pod>> {
-    let Some(uid) = set.and_then(|set| set.metadata.uid.as_deref()) else {
+fn pods(registry: &Registry, set: Option<&StatefulSet>, store: &Store<Pod>) -> Vec<Arc<Pod>> {
+    let owner = registry.metadata.uid.as_deref().unwrap_or_default();
+    let ours = set.filter(|set| is_controlled_by(&set.metadata, owner));
+    let Some(uid) = ours.and_then(|set| set.metadata.uid.as_deref()) else {
         return Vec::new();
     };
     let is_ours = |pod: &Arc<Pod>| is_controlled_by(&pod.metadata, uid);
@@ -316,7 +318,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry_controller::test_support::object;
+    use crate::registry_controller::test_support::{UID, minimal, object};
 
     #[test]
     fn pod_that_only_carries_the_labels_is_not_the_registrys() {
@@ -332,13 +334,21 @@ mod tests {
         add("depot-0", owner("set-uid"));
         add("depot-1", owner("uid-of-a-former-set"));
         add("depot-0-copy", json!([]));
-        let set: StatefulSet = object(json!({"metadata": {"name": "depot", "uid": "set-uid"},
-            "spec": {"selector": {}, "template": {}, "serviceName": "depot-pods"}}));
-        let names: Vec<_> = pods(Some(&set), &store)
-            .iter()
-            .map(|pod| pod.name_any())
-            .collect();
-        assert_eq!(names, ["depot-0"]);
-        assert!(pods(None, &store).is_empty());
+        let set = |owner: &str| -> StatefulSet {
+            object(
+                json!({"metadata": {"name": "depot", "uid": "set-uid", "ownerReferences": [
+                {"apiVersion": "portolan.dev/v1alpha1", "kind": "Registry", "name": "depot", "uid": owner, "controller": true}]},
+                "spec": {"selector": {}, "template": {}, "serviceName": "depot-pods"}}),
+            )
+        };
+        let found = |set: Option<&StatefulSet>| -> Vec<String> {
+            pods(&minimal(), set, &store)
+                .iter()
+                .map(|pod| pod.name_any())
+                .collect()
+        };
+        assert_eq!(found(Some(&set(UID))), ["depot-0"]);
+        assert!(found(Some(&set("somebody-else"))).is_empty());
+        assert!(found(None).is_empty());
     }
 }

@@ -22,6 +22,7 @@ use crate::token_keys::{TokenKeys, TokenKeysError};
 
 pub use authority::Authority;
 pub use mutual::MutualTls;
+pub use serving::addresses;
 
 /// How far certificates reach back, for clients whose clock is behind.
 const BACKDATED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -33,8 +34,8 @@ pub struct Material {
     pub authority: Option<Authority>,
     /// The managed certificate.
     pub leaf: Option<CertificateAndKey>,
-    /// What every pod is to serve, managed or not.
-    pub serving: CertificateFacts,
+    /// What every pod is to serve, managed or not; absent where that is not known.
+    pub serving: Option<CertificateFacts>,
     /// When the managed certificate is due for renewal.
     pub renewal_at: Option<Timestamp>,
     /// What clients must trust, where that is known.
@@ -61,6 +62,17 @@ pub enum Happening {
         secret: String,
         consequence: &'static str,
     },
+}
+
+impl Happening {
+    /// Where it is kept; where that is withheld, it has not happened.
+    fn secret(&self, registry: &ValidatedRegistry) -> String {
+        match self {
+            Self::CertificateIssued { .. } => registry.names.tls_secret(),
+            Self::AuthorityIssued { .. } => registry.names.ca_key_secret(),
+            Self::Lost { secret, .. } => secret.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Error)]
@@ -108,7 +120,7 @@ impl Sources<'_> {
     }
 }
 
-/// What exists, completed by what is missing.
+/// What exists, completed by what is missing. `children` are the Registry's own.
 pub fn renew(
     registry: &ValidatedRegistry,
     children: &Children,
@@ -124,19 +136,29 @@ pub fn renew(
         Tls::Users(certificate) => serving::Serving {
             authority: children.ca_key.as_deref().and_then(authority::read),
             leaf: None,
-            facts: certificate.facts.clone(),
+            facts: Some(certificate.facts.clone()),
             renewal_at: None,
             ca_bundle: certificate.ca_pem.clone(),
         },
+        Tls::Mounted { .. } => serving::Serving {
+            authority: children.ca_key.as_deref().and_then(authority::read),
+            leaf: None,
+            facts: None,
+            renewal_at: None,
+            ca_bundle: authority::published(children),
+        },
     };
+    let credentials = credentials::renew(registry, children, sources, &mut happenings);
+    let token_keys = token_keys(registry, children.token_keys.as_deref(), &mut happenings)?;
+    happenings.retain(|happening| !registry.withheld.holds("Secret", &happening.secret(registry)));
     Ok(Material {
         authority: tls.authority,
         leaf: tls.leaf,
         serving: tls.facts,
         renewal_at: tls.renewal_at,
         ca_bundle: tls.ca_bundle,
-        credentials: credentials::renew(registry, children, sources, &mut happenings),
-        token_keys: token_keys(registry, children.token_keys.as_deref(), &mut happenings)?,
+        credentials,
+        token_keys,
         admin: mutual::renew(registry, children.admin.as_deref(), sources)?,
         happenings,
     })

@@ -55,6 +55,40 @@ impl Children {
         found
     }
 
+    /// Without what the Registry of that UID does not control. The claim follows rules of its own and stays.
+    #[must_use]
+    pub fn controlled_by(&self, uid: &str) -> Self {
+        fn own<K: k8s_openapi::Metadata<Ty = ObjectMeta>>(
+            object: Option<&Arc<K>>,
+            uid: &str,
+        ) -> Option<Arc<K>> {
+            object
+                .filter(|object| is_controlled_by(object.metadata(), uid))
+                .cloned()
+        }
+        Self {
+            service: own(self.service.as_ref(), uid),
+            headless_service: own(self.headless_service.as_ref(), uid),
+            service_account: own(self.service_account.as_ref(), uid),
+            stateful_set: own(self.stateful_set.as_ref(), uid),
+            ca_config_map: own(self.ca_config_map.as_ref(), uid),
+            ca_key: own(self.ca_key.as_ref(), uid),
+            tls: own(self.tls.as_ref(), uid),
+            token_keys: own(self.token_keys.as_ref(), uid),
+            admin: own(self.admin.as_ref(), uid),
+            users: own(self.users.as_ref(), uid),
+            credentials: own(self.credentials.as_ref(), uid),
+            push: own(self.push.as_ref(), uid),
+            pull: own(self.pull.as_ref(), uid),
+            configs: self
+                .configs
+                .iter()
+                .filter_map(|config| own(Some(config), uid))
+                .collect(),
+            claim: self.claim.clone(),
+        }
+    }
+
     fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
         [
             &self.ca_key,

@@ -30,17 +30,22 @@ const MAX_NUDGES: u32 = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     pub certificate_serial: String,
+    /// When that certificate ends.
+    pub not_after: Timestamp,
     pub users_sha256: String,
     pub active_token_key: String,
 }
 
 impl Expectation {
-    pub fn new(material: &Material) -> Self {
-        Self {
-            certificate_serial: normalize_serial(&material.serving.serial_hex),
+    /// Nothing where it is not known which certificate the pods have.
+    pub fn new(material: &Material) -> Option<Self> {
+        let serving = material.serving.as_ref()?;
+        Some(Self {
+            certificate_serial: normalize_serial(&serving.serial_hex),
+            not_after: serving.not_after,
             users_sha256: digest::sha256(material.credentials.users_yaml()),
             active_token_key: material.token_keys.active_id().to_owned(),
-        }
+        })
     }
 }
 

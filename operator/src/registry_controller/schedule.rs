@@ -32,11 +32,16 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
     };
     match outcome {
         Outcome::Problems(_) => Some(PROBLEM),
-        Outcome::Failed(_) => None,
+        Outcome::Failed(_) | Outcome::Hindered(..) => None,
         Outcome::Applied(progress) | Outcome::Suspended(progress) => {
             // A certificate that ends is a problem to report, a managed one is renewed before.
-            let certificate = progress.renewal_at.unwrap_or(progress.not_after);
-            let mut next = SETTLED.min(until(certificate));
+            let certificate = progress.renewal_at.unwrap_or(progress.expected.not_after);
+            let usual = if progress.problems.is_empty() {
+                SETTLED
+            } else {
+                PROBLEM
+            };
+            let mut next = usual.min(until(certificate));
             if let Some(again) = waits.ask_again_after {
                 next = next.min(again);
             }

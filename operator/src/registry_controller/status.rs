@@ -34,10 +34,30 @@ pub enum Outcome {
     Problems(Vec<Problem>),
     /// A step failed.
     Failed(Failure),
-    /// The objects are as the spec says.
+    /// The same, and a step of what could be done nevertheless failed.
+    Hindered(Vec<Problem>, Failure),
+    /// The objects are as the spec says, as far as its problems allow.
     Applied(Box<Progress>),
     /// Nothing was written because the spec asks for it.
     Suspended(Box<Progress>),
+}
+
+impl Outcome {
+    fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Problems(problems) | Self::Hindered(problems, _) => problems,
+            Self::Applied(progress) => &progress.problems,
+            Self::Failed(_) | Self::Suspended(_) => &[],
+        }
+    }
+
+    /// What asks for another try.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) | Self::Hindered(_, failure) => Some(failure),
+            Self::Problems(_) | Self::Applied(_) | Self::Suspended(_) => None,
+        }
+    }
 }
 
 /// A step that failed, in words for the condition.
@@ -56,8 +76,9 @@ pub struct Failure {
 #[derive(Clone, Debug)]
 pub struct Progress {
     pub registry: ValidatedRegistry,
+    /// What is wrong although the rest is as it should be.
+    pub problems: Vec<Problem>,
     pub expected: Expectation,
-    pub not_after: Timestamp,
     pub renewal_at: Option<Timestamp>,
     pub knows_ca: bool,
     pub active_slot: i32,
@@ -69,17 +90,17 @@ pub struct Progress {
 impl Progress {
     /// After apply: only objects that the API server returned count.
     pub fn applied(
-        registry: ValidatedRegistry,
+        (registry, problems): (ValidatedRegistry, Vec<Problem>),
         material: &Material,
         resources: &Resources<Applied>,
         claim: Option<PersistentVolumeClaim>,
-        answers: Vec<Answer>,
+        (expected, answers): (Expectation, Vec<Answer>),
     ) -> Self {
-        let stateful_set = Some(resources.stateful_set.clone());
         Self {
-            stateful_set,
+            stateful_set: resources.stateful_set.clone(),
             claim,
-            ..Self::of(registry, material, answers)
+            problems,
+            ..Self::of(registry, material, expected, answers)
         }
     }
 
@@ -88,21 +109,26 @@ impl Progress {
         registry: ValidatedRegistry,
         material: &Material,
         dereferenced: &Dereferenced,
-        answers: Vec<Answer>,
+        (expected, answers): (Expectation, Vec<Answer>),
     ) -> Self {
         let stateful_set = dereferenced.children.stateful_set.as_deref().cloned();
         let claim = dereferenced.children.claim.as_deref().cloned();
         Self {
             stateful_set,
             claim,
-            ..Self::of(registry, material, answers)
+            ..Self::of(registry, material, expected, answers)
         }
     }
 
-    fn of(registry: ValidatedRegistry, material: &Material, answers: Vec<Answer>) -> Self {
+    fn of(
+        registry: ValidatedRegistry,
+        material: &Material,
+        expected: Expectation,
+        answers: Vec<Answer>,
+    ) -> Self {
         Self {
-            expected: Expectation::new(material),
-            not_after: material.serving.not_after,
+            problems: Vec::new(),
+            expected,
             renewal_at: material.renewal_at,
             knows_ca: material.ca_bundle.is_some(),
             active_slot: material.credentials.active_slot().number(),
@@ -181,12 +207,9 @@ fn parts(
     let pods = dereferenced.map_or(&[][..], |seen| &seen.pods);
     let progress = match outcome {
         Outcome::Applied(progress) | Outcome::Suspended(progress) => Some(&**progress),
-        Outcome::Problems(_) | Outcome::Failed(_) => None,
+        Outcome::Problems(_) | Outcome::Failed(_) | Outcome::Hindered(..) => None,
     };
-    let problems = match outcome {
-        Outcome::Problems(problems) => problems.as_slice(),
-        _ => &[],
-    };
+    let problems = outcome.problems();
     let available = match dereferenced {
         Some(_) => pods::available(pods),
         None => summary::kept(portolan_crds::conditions::AVAILABLE, previous),
@@ -228,13 +251,13 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
     let before = status.tls.take().unwrap_or_default();
     status.tls = Some(TlsStatus {
         not_after: if is_served {
-            Some(Time(progress.not_after))
+            Some(Time(progress.expected.not_after))
         } else {
             before.not_after
         },
         renewal_time: match registry.tls {
             Tls::Managed(_) => progress.renewal_at.map(Time),
-            Tls::Users(_) => None,
+            Tls::Users(_) | Tls::Mounted { .. } => None,
         },
         served_serial: if is_served {
             Some(progress.expected.certificate_serial.clone())

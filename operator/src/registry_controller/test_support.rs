@@ -13,7 +13,7 @@ use super::build::{Prepared, Resources, Services, build, build_services};
 use super::dereference::Dereferenced;
 use super::material::{self, Material, Sources};
 use super::observed::Children;
-use super::validate::{Problem, ValidatedRegistry, validate};
+use super::validate::{Decision, Problem, ValidatedRegistry, validate};
 use crate::certificates::{self, CertificateAndKey, LeafRequest, Usage, Validity};
 use crate::context::Settings;
 
@@ -54,6 +54,15 @@ pub(super) fn validated(
     registry: &Registry,
     dereferenced: &Dereferenced,
 ) -> Result<ValidatedRegistry, Vec<Problem>> {
+    let Decision { registry, problems } = decided(registry, dereferenced);
+    if problems.is_empty() {
+        Ok(registry.expect("without a problem everything can be built"))
+    } else {
+        Err(problems)
+    }
+}
+
+pub(super) fn decided(registry: &Registry, dereferenced: &Dereferenced) -> Decision {
     validate(registry, dereferenced, &settings(), now())
 }
 
@@ -103,24 +112,24 @@ pub(super) fn first_pass(registry: &Registry) -> (Services<Prepared>, Resources<
 /// The prepared children as the watches would show them afterwards.
 pub(super) fn observed(services: &Services<Prepared>, resources: &Resources<Prepared>) -> Children {
     let mut service = services.service.clone();
-    if let Some(spec) = service.spec.as_mut() {
+    if let Some(spec) = service.as_mut().and_then(|service| service.spec.as_mut()) {
         spec.cluster_ips = Some(vec![CLUSTER_IP.to_owned()]);
     }
     Children {
-        service: Some(Arc::new(service)),
-        headless_service: Some(Arc::new(services.headless_service.clone())),
-        service_account: Some(Arc::new(resources.service_account.clone())),
-        stateful_set: Some(Arc::new(resources.stateful_set.clone())),
-        ca_config_map: Some(Arc::new(resources.ca_config_map.clone())),
+        service: service.map(Arc::new),
+        headless_service: services.headless_service.clone().map(Arc::new),
+        service_account: resources.service_account.clone().map(Arc::new),
+        stateful_set: resources.stateful_set.clone().map(Arc::new),
+        ca_config_map: resources.ca_config_map.clone().map(Arc::new),
         ca_key: resources.ca_key.clone().map(Arc::new),
         tls: resources.tls.clone().map(Arc::new),
-        token_keys: Some(Arc::new(resources.token_keys.clone())),
-        admin: Some(Arc::new(resources.admin.clone())),
-        users: Some(Arc::new(resources.users.clone())),
-        credentials: Some(Arc::new(resources.credentials.clone())),
-        push: Some(Arc::new(resources.push.clone())),
-        pull: Some(Arc::new(resources.pull.clone())),
-        configs: vec![Arc::new(resources.config.clone())],
+        token_keys: resources.token_keys.clone().map(Arc::new),
+        admin: resources.admin.clone().map(Arc::new),
+        users: resources.users.clone().map(Arc::new),
+        credentials: resources.credentials.clone().map(Arc::new),
+        push: resources.push.clone().map(Arc::new),
+        pull: resources.pull.clone().map(Arc::new),
+        configs: resources.config.clone().map(Arc::new).into_iter().collect(),
         claim: Some(Arc::new(claim("depot-data", UID, "20Gi", "20Gi", "fast"))),
     }
 }

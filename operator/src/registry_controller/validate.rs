@@ -1,5 +1,6 @@
 //! Turns a Registry and what it refers to into something that can be built. In: Registry, `Dereferenced`, settings,
-//! clock. Out: `ValidatedRegistry`, or every problem found. Pure; nothing after this can be refused for its shape.
+//! clock. Out: `Decision`: what can be built now, and every problem found. Pure; nothing after this can be refused for its
+//! shape.
 
 mod children;
 mod image;
@@ -17,12 +18,12 @@ use crate::context::Settings;
 use crate::labels::Labels;
 use crate::names::Names;
 
-pub use children::conflict;
+pub use children::{Withheld, conflict};
 pub use image::{NEWEST_REVISION, Template};
 pub use storage::{Claim, ClaimPlan, Storage, desired_size, owns_claim, wants_growth};
-pub use tls::{ManagedTls, Tls, UsersCertificate};
+pub use tls::{ManagedTls, TLS_VOLUME, Tls, UsersCertificate};
 
-/// A Registry that can be built as it is.
+/// A Registry that can be built, but for what is withheld.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedRegistry {
     pub names: Names,
@@ -37,6 +38,10 @@ pub struct ValidatedRegistry {
     /// Whether the `StatefulSet` or R-credentials existed when the pass began: then private material that is missing
     /// was lost, rather than never made.
     pub has_run_before: bool,
+    pub withheld: Withheld,
+    /// Whether pods mount something that is not ours, or whose content is not known: then nothing can be expected of
+    /// what they serve.
+    pub mounts_unknown: bool,
 }
 
 /// Names and Service through which clients come.
@@ -135,61 +140,110 @@ impl Problem {
     }
 }
 
+/// A problem, and what can be gone on with while it lasts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Hitch<T> {
+    problem: Problem,
+    instead: Option<Box<T>>,
+}
+
+impl<T> From<Problem> for Hitch<T> {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            instead: None,
+        }
+    }
+}
+
+/// What comes of a Registry. Both where something is wrong with a registry that runs: it is maintained as far as it can
+/// be, and the problems give the verdict. One that has not begun to run does not begin until there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub registry: Option<ValidatedRegistry>,
+    pub problems: Vec<Problem>,
+}
+
 /// Everything about the Registry is checked, also after the first problem, so that a person sees all of them at once.
 pub fn validate(
     registry: &Registry,
     dereferenced: &Dereferenced,
     settings: &Settings,
     now: Timestamp,
-) -> Result<ValidatedRegistry, Vec<Problem>> {
+) -> Decision {
     let mut problems = Vec::new();
-    let identity = collect(&mut problems, spec::identity(registry, settings));
-    let Some((names, uid)) = identity else {
-        return Err(problems);
-    };
-    problems.extend(children::foreign(&names, &uid, &dereferenced.children));
-    let expose = collect(&mut problems, spec::expose(&registry.spec.expose));
-    let storage = collect(
-        &mut problems,
-        storage::validate(registry, &names, &uid, dereferenced),
-    );
-    let tls = expose.as_ref().and_then(|expose| {
-        collect(
-            &mut problems,
-            tls::validate(&registry.spec.tls, &names, expose, dereferenced, now),
-        )
-    });
-    let owner = registry.controller_owner_ref(&());
-    match (expose, storage, tls, owner) {
-        (Some(expose), Some(storage), Some(tls), Some(owner)) if problems.is_empty() => {
-            let template = image::template(
-                &registry.spec,
-                &names,
-                (&expose, &tls, &storage),
-                dereferenced,
-                settings,
-            );
-            let children = &dereferenced.children;
-            let has_run_before = children.stateful_set.is_some() || children.credentials.is_some();
-            let pod = registry.spec.pod.clone();
-            Ok(ValidatedRegistry {
-                names,
-                uid,
-                owner,
-                storage,
-                tls,
-                expose,
-                pod,
-                template,
-                has_run_before,
-            })
-        }
-        _ => Err(problems),
+    let registry = decide(&mut problems, registry, dereferenced, settings, now);
+    Decision {
+        registry: registry.filter(|registry| problems.is_empty() || registry.has_run_before),
+        problems,
     }
 }
 
-fn collect<T>(problems: &mut Vec<Problem>, outcome: Result<T, Problem>) -> Option<T> {
-    outcome.map_err(|problem| problems.push(problem)).ok()
+/// What can be built now, if anything can.
+fn decide(
+    problems: &mut Vec<Problem>,
+    registry: &Registry,
+    dereferenced: &Dereferenced,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<ValidatedRegistry> {
+    let identity = spec::identity(registry, settings).map_err(Hitch::from);
+    let (names, uid) = collect(problems, identity)?;
+    let children = &dereferenced.children;
+    let own = children.controlled_by(&uid);
+    problems.extend(children::foreign(&names, &uid, children));
+    let expose = collect(problems, spec::expose(&registry.spec.expose).map_err(Hitch::from));
+    let storage = collect(problems, storage::validate(registry, &names, &uid, dereferenced));
+    let expose = expose?;
+    let tls = collect(
+        problems,
+        tls::validate(&registry.spec.tls, &names, &expose, (dereferenced, &own), now),
+    );
+    let (storage, tls, owner) = (storage?, tls?, registry.controller_owner_ref(&())?);
+    let chosen = (&expose, &tls, &storage);
+    let template = image::template(
+        &registry.spec,
+        &names,
+        chosen,
+        (&own, &dereferenced.pods),
+        settings,
+    );
+    let mut withheld = Withheld::because_of(&names, &uid, children);
+    let mounts_unknown = withheld.holds_what_pods_mount(&names) || matches!(tls, Tls::Mounted { .. });
+    let waits_for_storage = matches!(&storage, Storage::Claim(claim) if claim.plan == ClaimPlan::Leave);
+    // What serves goes on as it is; a pod of another template would start on what is not there or not right.
+    if (mounts_unknown || waits_for_storage || has_brought_problem(problems))
+        && !template.is_that_of(own.stateful_set.as_deref())
+    {
+        withheld.add_what_clients_use(&names, &own);
+    }
+    Some(ValidatedRegistry {
+        has_run_before: own.stateful_set.is_some() || own.credentials.is_some(),
+        pod: registry.spec.pod.clone(),
+        names,
+        uid,
+        owner,
+        storage,
+        tls,
+        expose,
+        template,
+        withheld,
+        mounts_unknown,
+    })
+}
+
+/// Whether the certificate that the spec names is not the one in use.
+fn has_brought_problem(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.concern == Concern::Tls)
+}
+
+fn collect<T>(problems: &mut Vec<Problem>, outcome: Result<T, Hitch<T>>) -> Option<T> {
+    outcome
+        .or_else(|hitch| {
+            problems.push(hitch.problem);
+            hitch.instead.map(|instead| *instead).ok_or(())
+        })
+        .ok()
 }
 
 #[cfg(test)]

@@ -28,11 +28,12 @@ impl Writer<'_> {
                 self.create_claim(claim, size, class.as_deref()).await?
             }
             (ClaimPlan::Keep { .. }, Some(observed)) => observed.clone(),
-            (ClaimPlan::Keep { .. }, None) => return Err(stale(claim)),
+            (ClaimPlan::Keep { .. }, None) | (ClaimPlan::Leave, _) => return Err(stale(claim)),
         };
         let request = match &claim.plan {
             ClaimPlan::Create { size, .. } => Some(size.clone()),
             ClaimPlan::Keep { request, .. } => request.clone(),
+            ClaimPlan::Leave => None,
         };
         if self.agrees(claim, &observed, request.as_deref()) {
             return Ok(observed);

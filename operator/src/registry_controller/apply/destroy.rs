@@ -23,15 +23,16 @@ pub enum Destruction {
     UnusedSecret(Arc<Secret>),
 }
 
-/// Deletes the first object that has to go, if there is one.
+/// Deletes the first object that has to go, if there is one. While something is wrong with the Registry (`is_whole` is
+/// false), what nothing seems to use may be what it comes back to.
 pub async fn destroy_one(
     context: &Context,
-    uid: &str,
+    (uid, is_whole): (&str, bool),
     resources: &Resources<Applied>,
     children: &Children,
     pods: &[Arc<Pod>],
 ) -> Result<Option<Destruction>, ApplyError> {
-    let Some(destruction) = choose(uid, resources, children, pods) else {
+    let Some(destruction) = choose((uid, is_whole), resources, children, pods) else {
         return Ok(None);
     };
     let deletion = match &destruction {
@@ -52,19 +53,19 @@ pub async fn destroy_one(
 }
 
 fn choose(
-    uid: &str,
+    (uid, is_whole): (&str, bool),
     resources: &Resources<Applied>,
     children: &Children,
     pods: &[Arc<Pod>],
 ) -> Option<Destruction> {
-    let rollout = Rollout::of(&resources.stateful_set)?;
+    let rollout = Rollout::of(resources.stateful_set.as_ref()?)?;
     if let Some(pod) = pods.iter().find(|pod| rollout.is_stuck(pod)) {
         return Some(Destruction::StuckPod(Arc::clone(pod)));
     }
-    if !rollout.is_complete || pods.iter().any(|pod| !rollout.is_current(pod)) {
+    if !is_whole || !rollout.is_complete || pods.iter().any(|pod| !rollout.is_current(pod)) {
         return None;
     }
-    let wanted = resources.config.name_any();
+    let wanted = resources.config.as_ref()?.name_any();
     let unused_config = children.configs.iter().find(|config| config.name_any() != wanted);
     let unused_tls = children.tls.as_ref().filter(|_| resources.tls.is_none());
     unused_config

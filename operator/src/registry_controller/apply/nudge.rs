@@ -71,9 +71,9 @@ fn versions(resources: &Resources<Applied>, users_certificate: Option<&Secret>) 
     let tls = resources.tls.as_ref().or(users_certificate);
     let mounted = [
         tls,
-        Some(&resources.users),
-        Some(&resources.token_keys),
-        Some(&resources.admin),
+        resources.users.as_ref(),
+        resources.token_keys.as_ref(),
+        resources.admin.as_ref(),
     ];
     let mut versions = String::new();
     for secret in mounted.into_iter().flatten() {

@@ -83,8 +83,8 @@ fn secrets(resources: &Resources<Prepared>) -> Vec<&Secret> {
         ..
     } = resources;
     let mut all = vec![credentials, token_keys, admin, users, push, pull, config];
-    all.extend(resources.ca_key.iter().chain(&resources.tls));
-    all
+    all.extend([&resources.ca_key, &resources.tls]);
+    all.into_iter().flatten().collect()
 }
 
 #[test]
@@ -139,7 +139,8 @@ fn building_twice_from_what_was_built_changes_nothing() {
         assert_eq!(material.happenings, []);
         let next = build(&validated, &material);
         // The claim is bound now, which two children remember; everything else is as it was.
-        assert_eq!(next.stateful_set.spec, again.stateful_set.spec);
+        let spec = |resources: &Resources<Prepared>| resources.stateful_set.clone().unwrap().spec;
+        assert_eq!(spec(&next), spec(&again));
         let data = |resources: &Resources<Prepared>| {
             secrets(resources)
                 .into_iter()
@@ -181,11 +182,11 @@ fn every_child_carries_our_label_and_a_controller_reference() {
 #[test]
 fn services_select_the_pods_and_name_their_ports() {
     let (services, resources, _) = first_pass(&minimal());
-    let template = resources.stateful_set.spec.template;
+    let template = resources.stateful_set.unwrap().spec.template;
     let labels = template.metadata.unwrap().labels.unwrap();
     let ports = template.spec.unwrap().containers[0].ports.clone().unwrap();
     for service in [services.service, services.headless_service] {
-        let spec = service.spec.unwrap();
+        let spec = service.unwrap().spec.unwrap();
         let selector = spec.selector.unwrap();
         assert_eq!(selector.keys().collect::<Vec<_>>(), [REGISTRY, ROLE]);
         assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
@@ -200,6 +201,7 @@ fn pod_gets_no_private_key_that_is_not_its_own() {
     let (_, resources, _) = first_pass(&minimal());
     let volumes = resources
         .stateful_set
+        .unwrap()
         .spec
         .template
         .spec
@@ -227,7 +229,14 @@ fn pod_gets_no_private_key_that_is_not_its_own() {
 #[test]
 fn login_secrets_name_the_endpoint_and_work_for_every_host() {
     let (_, resources) = everything();
-    let text = |key: &str| String::from_utf8(resources.push.data.as_ref().unwrap()[key].0.clone()).unwrap();
+    let text = |key: &str| {
+        String::from_utf8(
+            resources.push.as_ref().unwrap().data.as_ref().unwrap()[key]
+                .0
+                .clone(),
+        )
+        .unwrap()
+    };
     assert_eq!(text("registry"), "registry.example.com:8443");
     assert_eq!(text("username"), "push");
     let auths: serde_json::Value = serde_json::from_str(&text(".dockerconfigjson")).unwrap();

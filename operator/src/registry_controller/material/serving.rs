@@ -15,7 +15,7 @@ use crate::registry_controller::validate::{ManagedTls, ValidatedRegistry};
 pub(super) struct Serving {
     pub(super) authority: Option<Authority>,
     pub(super) leaf: Option<CertificateAndKey>,
-    pub(super) facts: CertificateFacts,
+    pub(super) facts: Option<CertificateFacts>,
     pub(super) renewal_at: Option<Timestamp>,
     pub(super) ca_bundle: Option<String>,
 }
@@ -100,6 +100,16 @@ impl Wanted {
     }
 }
 
+/// Addresses in the certificate that is there: what stays in it while the Service is not ours to ask.
+pub fn addresses(children: &Children) -> Vec<String> {
+    let existing = children
+        .tls
+        .as_deref()
+        .and_then(|secret| pair(secret, "tls.crt", "tls.key"));
+    let addresses = existing.map(|(_, facts)| facts.ip_addresses).unwrap_or_default();
+    addresses.iter().map(ToString::to_string).collect()
+}
+
 pub(super) fn managed(
     registry: &ValidatedRegistry,
     wanted: &Wanted,
@@ -133,7 +143,7 @@ pub(super) fn managed(
         ca_bundle: Some(authority.bundle()),
         authority: Some(authority),
         leaf: Some(leaf),
-        facts,
+        facts: Some(facts),
     })
 }
 

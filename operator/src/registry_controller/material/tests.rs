@@ -71,13 +71,16 @@ fn first_certificate_covers_every_name_and_address() {
         CLUSTER_IP,
     ];
     for host in hosts {
-        assert!(certificates::covers(&material.serving, host), "{host}");
+        assert!(
+            certificates::covers(material.serving.as_ref().unwrap(), host),
+            "{host}"
+        );
     }
     assert!(certificates::covers(
-        &material.serving,
+        material.serving.as_ref().unwrap(),
         "depot-0.depot-pods.team-a.svc"
     ));
-    assert_eq!(material.serving.not_after, now() + hours(2160));
+    assert_eq!(material.serving.as_ref().unwrap().not_after, now() + hours(2160));
     let bundle = material.ca_bundle.unwrap();
     let leaf = material.leaf.unwrap();
     assert!(certificates::is_signed_by(leaf.certificate_pem.as_bytes(), bundle.as_bytes()).unwrap());
@@ -88,8 +91,11 @@ fn certificate_is_renewed_in_the_last_third_of_its_life_and_not_before() {
     let (children, material, _) = settled();
     let before = again(&children, CLUSTER_IP, now() + hours(1439));
     assert_eq!(
-        (before.serving.serial_hex.as_str(), before.happenings.len()),
-        (material.serving.serial_hex.as_str(), 0)
+        (
+            before.serving.as_ref().unwrap().serial_hex.as_str(),
+            before.happenings.len()
+        ),
+        (material.serving.as_ref().unwrap().serial_hex.as_str(), 0)
     );
     let after = again(&children, CLUSTER_IP, now() + hours(1441));
     assert_eq!(causes(&after), ["the certificate before it is due for renewal"]);
@@ -101,7 +107,10 @@ fn new_address_of_the_service_means_a_new_certificate_by_the_same_authority() {
     let (children, material, _) = settled();
     let moved = again(&children, "198.19.0.77", now() + hours(1));
     assert_eq!(causes(&moved), ["the names or addresses of the registry changed"]);
-    assert!(certificates::covers(&moved.serving, "198.19.0.77"));
+    assert!(certificates::covers(
+        moved.serving.as_ref().unwrap(),
+        "198.19.0.77"
+    ));
     assert_eq!(moved.ca_bundle, material.ca_bundle);
 }
 
@@ -162,7 +171,7 @@ fn changed_duration_means_a_new_certificate() {
     let shorter = registry("{storage: {volume: {size: 20Gi}}, tls: {managed: {duration: 24h}}}");
     let validated = validated(&shorter, &dereferenced(children.clone())).unwrap();
     let renewed = renew_at(&validated, &children, CLUSTER_IP, now() + hours(1));
-    assert_eq!(renewed.serving.not_after, now() + hours(25));
+    assert_eq!(renewed.serving.as_ref().unwrap().not_after, now() + hours(25));
     assert_eq!(renewed.renewal_at, Some(now() + hours(17)));
 }
 

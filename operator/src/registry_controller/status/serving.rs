@@ -9,7 +9,7 @@ use portolan_crds::conditions::{CREDENTIALS_READY, TLS_READY};
 
 use super::Progress;
 use crate::conditions::{Finding, Truth};
-use crate::registry_controller::validate::{Concern, Problem, Tls};
+use crate::registry_controller::validate::{Concern, Problem, Tls, UsersCertificate};
 
 /// A user's certificate that is about to end is worth a word; managed ones are renewed long before.
 const SOON: SignedDuration = SignedDuration::from_hours(72);
@@ -35,7 +35,7 @@ pub(super) fn tls(
         return kept.clone();
     };
     if is_served(progress) {
-        let until = progress.not_after;
+        let until = progress.expected.not_after;
         return match &progress.registry.tls {
             Tls::Managed(_) => Finding::new(
                 TLS_READY,
@@ -48,8 +48,10 @@ pub(super) fn tls(
                 let message = format!("the certificate of Secret {name} ends at {until}: replace it before");
                 Finding::new(TLS_READY, Truth::True, EXPIRING, message)
             }
-            Tls::Users(certificate) => {
-                let name = &certificate.secret_name;
+            Tls::Users(UsersCertificate {
+                secret_name: name, ..
+            })
+            | Tls::Mounted { secret_name: name } => {
                 let message =
                     format!("every pod serves the certificate of Secret {name}, which holds until {until}");
                 Finding::new(TLS_READY, Truth::True, LOADED, message)

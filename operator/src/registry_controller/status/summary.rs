@@ -36,6 +36,8 @@ pub(super) fn findings(registry: &Registry, outcome: &Outcome, parts: &Parts) ->
     let verdict = match outcome {
         Outcome::Problems(problems) => of_problems(problems),
         Outcome::Failed(failure) => of_failure(failure),
+        Outcome::Hindered(problems, failure) => of_both(problems, failure),
+        Outcome::Applied(progress) if !progress.problems.is_empty() => of_problems(&progress.problems),
         Outcome::Applied(progress) => of_progress(progress, parts),
         Outcome::Suspended(progress) => suspended(progress, parts),
     };
@@ -86,6 +88,18 @@ fn of_problems(problems: &[Problem]) -> Verdict {
         Some(Gravity::Unusable) => Verdict::Stalled { reason, message },
         _ => Verdict::Reconciling { reason, message },
     }
+}
+
+/// The problems stay the verdict. What the watches lag behind with is not worth a word that comes and goes.
+fn of_both(problems: &[Problem], failure: &Failure) -> Verdict {
+    let mut verdict = of_problems(problems);
+    if let Verdict::Stalled { message, .. } | Verdict::Reconciling { message, .. } = &mut verdict
+        && !failure.is_stale
+    {
+        let (step, why) = (failure.step, &failure.message);
+        *message = format!("{message}; {step} failed and is tried again: {why}");
+    }
+    verdict
 }
 
 fn of_failure(failure: &Failure) -> Verdict {

@@ -37,18 +37,19 @@ fn pass(
 ) -> (Dereferenced, Outcome) {
     let (services, mut resources, material) = first_pass(registry);
     let set = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1});
-    resources.stateful_set.metadata.generation = Some(1);
-    resources.stateful_set.status = object(set);
+    let observed_set = resources.stateful_set.as_mut().unwrap();
+    observed_set.metadata.generation = Some(1);
+    observed_set.status = object(set);
     let mut seen = dereferenced(observed(&services, &resources));
     seen.pods = vec![pod(&json!({}))];
     let validated = validated(registry, &seen).unwrap();
-    let expected = Expectation::new(&material);
+    let expected = Expectation::new(&material).unwrap();
     let answer = Answer {
         pod: "depot-0".to_owned(),
         certificate_serial: Ok(expected.certificate_serial.clone()),
         report: Ok(report(&expected)),
     };
-    let mut progress = Progress::suspended(validated, &material, &seen, vec![answer]);
+    let mut progress = Progress::suspended(validated, &material, &seen, (expected, vec![answer]));
     change(&mut seen, &mut progress);
     (seen, Outcome::Applied(Box::new(progress)))
 }
@@ -84,9 +85,8 @@ fn registry_that_serves_everything_is_ready_and_says_how_to_use_it() {
     let registry = minimal();
     let (seen, outcome) = pass(&registry, |_, _| {});
     let status = status_of(&registry, &seen, &outcome, now());
-    for kind in [READY, AVAILABLE, STORAGE_READY, TLS_READY, CREDENTIALS_READY] {
-        assert!(is_true(&status.conditions, kind), "{kind}");
-    }
+    let all = [READY, AVAILABLE, STORAGE_READY, TLS_READY, CREDENTIALS_READY];
+    assert!(all.iter().all(|kind| is_true(&status.conditions, kind)));
     assert_eq!(status.conditions.len(), 5);
     assert_eq!(status.endpoint.as_deref(), Some("depot.team-a.svc"));
     assert_eq!(status.template_revision, Some(NEWEST_REVISION));
@@ -365,11 +365,36 @@ fn renewed_material_is_what_pods_are_asked_for() {
         now() + SignedDuration::from_hours(1500),
     );
     assert_ne!(
-        Expectation::new(&late).certificate_serial,
-        Expectation::new(&first).certificate_serial
+        Expectation::new(&late).unwrap().certificate_serial,
+        Expectation::new(&first).unwrap().certificate_serial
     );
     assert_eq!(
-        Expectation::new(&late).users_sha256,
-        Expectation::new(&first).users_sha256
+        Expectation::new(&late).unwrap().users_sha256,
+        Expectation::new(&first).unwrap().users_sha256
     );
+}
+
+#[test]
+fn problem_stays_the_verdict_whatever_could_be_done_nevertheless() {
+    let registry = minimal();
+    let reason = reasons::CLAIM_LOST;
+    let problem = Problem::unusable(Concern::Storage, reason, "it cannot grow");
+    let (seen, outcome) = pass(&registry, |_, progress| progress.problems = vec![problem.clone()]);
+    let status = status_of(&registry, &seen, &outcome, now());
+    let said = (reason.to_owned(), "it cannot grow".to_owned());
+    assert_eq!(reason_and_message(&status, STALLED), said);
+    assert!(!is_true(&status.conditions, READY) && is_true(&status.conditions, TLS_READY));
+    let mut failure = Failure {
+        step: "apply",
+        message: "no answer".to_owned(),
+        stalled_reason: None,
+        is_stale: true,
+    };
+    for ending in ["", "; apply failed and is tried again: no answer"] {
+        let outcome = Outcome::Hindered(vec![problem.clone()], failure.clone());
+        let status = status_of(&registry, &seen, &outcome, now());
+        let said = (reason.to_owned(), format!("it cannot grow{ending}"));
+        assert_eq!(reason_and_message(&status, STALLED), said);
+        failure.is_stale = false;
+    }
 }

@@ -4,6 +4,9 @@
 //! A newer operator keeps revision and image of a `StatefulSet` until the user changes something that reaches the
 //! template: upgrading the operator restarts no registry.
 
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use portolan_crds::v1alpha1::RegistrySpec;
 use serde::Serialize;
@@ -13,8 +16,7 @@ use crate::context::Settings;
 use crate::digest;
 use crate::labels::{TEMPLATE_IMAGE, TEMPLATE_INPUTS, TEMPLATE_REVISION};
 use crate::names::Names;
-use crate::registry_controller::dereference::Dereferenced;
-use crate::registry_controller::observed::annotation;
+use crate::registry_controller::observed::{Children, annotation};
 
 /// The newest numbered way to render template and configuration. Released ones stay as they are, pinned by tests.
 pub const NEWEST_REVISION: i32 = 1;
@@ -25,6 +27,13 @@ pub struct Template {
     pub image: String,
     /// Hash of everything that the user may choose about the template.
     pub inputs: String,
+}
+
+impl Template {
+    /// Whether the `StatefulSet` was made from the same choices.
+    pub(super) fn is_that_of(&self, set: Option<&StatefulSet>) -> bool {
+        set.and_then(|set| annotation(set, TEMPLATE_INPUTS)) == Some(self.inputs.as_str())
+    }
 }
 
 /// What is hashed: our own shape, so that a library that writes some other type differently changes nothing.
@@ -42,7 +51,7 @@ pub(super) fn template(
     spec: &RegistrySpec,
     names: &Names,
     (expose, tls, storage): (&Expose, &Tls, &Storage),
-    dereferenced: &Dereferenced,
+    (own, pods): (&Children, &[Arc<Pod>]),
     settings: &Settings,
 ) -> Template {
     let inputs = hash(&Inputs {
@@ -54,12 +63,13 @@ pub(super) fn template(
         tls_secret: match tls {
             Tls::Managed(_) => "",
             Tls::Users(certificate) => &certificate.secret_name,
+            Tls::Mounted { secret_name } => secret_name,
         },
         hostnames: &expose.hostnames,
         port: expose.port,
         cluster_domain_hosts: names.service_hosts(),
     });
-    let kept = kept(&inputs, dereferenced);
+    let kept = kept(&inputs, own.stateful_set.as_deref(), pods);
     let revision = kept.as_ref().map_or(NEWEST_REVISION, |(revision, _)| *revision);
     let image = spec.pod.image.clone().or(kept.map(|(_, image)| image));
     Template {
@@ -69,13 +79,12 @@ pub(super) fn template(
     }
 }
 
-fn kept(inputs: &str, dereferenced: &Dereferenced) -> Option<(i32, String)> {
-    let set = dereferenced.children.stateful_set.as_deref()?;
+fn kept(inputs: &str, set: Option<&StatefulSet>, pods: &[Arc<Pod>]) -> Option<(i32, String)> {
+    let set = set?;
     let revision: i32 = annotation(set, TEMPLATE_REVISION)?.parse().ok()?;
     let unchanged = annotation(set, TEMPLATE_INPUTS)? == inputs && (1..=NEWEST_REVISION).contains(&revision);
     let image = annotation(set, TEMPLATE_IMAGE).filter(|image| !image.is_empty())?;
-    (unchanged && !dereferenced.pods.iter().any(|pod| cannot_have_its_image(pod)))
-        .then(|| (revision, image.to_owned()))
+    (unchanged && !pods.iter().any(|pod| cannot_have_its_image(pod))).then(|| (revision, image.to_owned()))
 }
 
 /// Keeping an image that no node can have would keep the registry down after the operator was given a better one.

@@ -12,7 +12,7 @@ use portolan_crds::conditions::reasons::{
 };
 use portolan_crds::v1alpha1::{DeletionPolicy, Registry, VolumeStorage};
 
-use super::{Concern, Problem};
+use super::{Concern, Hitch, Problem};
 use crate::labels::REGISTRY_UID;
 use crate::names::Names;
 use crate::quantity;
@@ -46,6 +46,8 @@ pub enum ClaimPlan {
         uid: String,
         request: Option<String>,
     },
+    /// Something is wrong about it, so nothing is done to it, and no pod is started on it that does not run already.
+    Leave,
 }
 
 /// How much was asked for, whether or not the claim has it already.
@@ -71,7 +73,7 @@ pub(super) fn validate(
     names: &Names,
     uid: &str,
     dereferenced: &Dereferenced,
-) -> Result<Storage, Problem> {
+) -> Result<Storage, Hitch<Storage>> {
     let storage = &registry.spec.storage;
     match (&storage.volume, &storage.ephemeral) {
         (None, Some(ephemeral)) => {
@@ -85,12 +87,18 @@ pub(super) fn validate(
         }
         (Some(volume), None) => {
             check_size("spec.storage.volume.size", volume.size.as_deref())?;
-            claim(registry, volume, names, uid, dereferenced).map(Storage::Claim)
+            claim(registry, volume, names, uid, dereferenced)
+                .map(Storage::Claim)
+                .map_err(|hitch| Hitch {
+                    instead: hitch.instead.map(|claim| Box::new(Storage::Claim(*claim))),
+                    problem: hitch.problem,
+                })
         }
         _ => Err(unusable(
             INVALID_SPEC,
             "spec.storage must hold exactly one of volume and ephemeral, for example volume: {size: 20Gi}",
-        )),
+        )
+        .into()),
     }
 }
 
@@ -100,39 +108,61 @@ fn claim(
     names: &Names,
     uid: &str,
     dereferenced: &Dereferenced,
-) -> Result<Claim, Problem> {
+) -> Result<Claim, Hitch<Claim>> {
     let remembered = memory::remembered(registry, uid, dereferenced);
-    let adopted = volume.existing_claim_name.is_some();
     let name = volume
         .existing_claim_name
         .clone()
         .unwrap_or_else(|| names.claim());
-    let Some(claim) = dereferenced.children.claim.as_deref() else {
-        let plan = absent(volume, &name, uid, remembered.is_some(), dereferenced)?;
-        return Ok(Claim {
-            name,
-            plan,
-            owned: owns_claim(registry),
-            memory: None,
-        });
-    };
-    check_ownership(claim, &name, uid, adopted, dereferenced)?;
-    if let Some(remembered) = &remembered {
-        memory::check_same(claim, &name, uid, remembered)?;
-    }
-    check_usable(claim, &name, remembered.is_some())?;
-    let request = request(volume, claim, &dereferenced.storage_class)?;
-    let memory = Some(memory::of(&name, claim));
-    let plan = ClaimPlan::Keep {
-        uid: claim.metadata.uid.clone().unwrap_or_default(),
-        request,
-    };
-    Ok(Claim {
-        name,
+    let planned = |plan, memory| Claim {
+        name: name.clone(),
         plan,
         owned: owns_claim(registry),
         memory,
-    })
+    };
+    let leave = |problem| Hitch {
+        problem,
+        instead: Some(Box::new(planned(
+            ClaimPlan::Leave,
+            memory::with_uid(remembered.clone()),
+        ))),
+    };
+    let Some(claim) = dereferenced.children.claim.as_deref() else {
+        let plan = absent(volume, &name, uid, remembered.is_some(), dereferenced).map_err(leave)?;
+        return Ok(planned(plan, None));
+    };
+    check(claim, volume, &name, uid, remembered.as_deref(), dereferenced).map_err(leave)?;
+    let keep = |request| {
+        let plan = ClaimPlan::Keep {
+            uid: claim.metadata.uid.clone().unwrap_or_default(),
+            request,
+        };
+        planned(plan, Some(memory::of(&name, claim)))
+    };
+    match request(volume, claim, &dereferenced.storage_class) {
+        Ok(request) => Ok(keep(request)),
+        Err(problem) => Err(Hitch {
+            problem,
+            instead: Some(Box::new(keep(requested(claim).map(str::to_owned)))),
+        }),
+    }
+}
+
+/// Whether the claim may be used, and can be.
+fn check(
+    claim: &PersistentVolumeClaim,
+    volume: &VolumeStorage,
+    name: &str,
+    uid: &str,
+    remembered: Option<&str>,
+    dereferenced: &Dereferenced,
+) -> Result<(), Problem> {
+    let adopted = volume.existing_claim_name.is_some();
+    check_ownership(claim, name, uid, adopted, dereferenced)?;
+    if let Some(remembered) = remembered {
+        memory::check_same(claim, name, uid, remembered)?;
+    }
+    check_usable(claim, name, remembered.is_some())
 }
 
 /// Whether the claim goes with the Registry: only one that was made for it, and only where the spec says so.

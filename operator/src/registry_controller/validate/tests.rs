@@ -336,11 +336,11 @@ fn newer_operator_keeps_image_and_revision_until_the_spec_changes() {
         registry_image: "localhost/portolan-registry:9.9.9".to_owned(),
         ..crate::registry_controller::test_support::settings()
     };
-    let kept = validate(&minimal(), &seen, &newer, now()).unwrap();
+    let kept = validate(&minimal(), &seen, &newer, now()).registry.unwrap();
     assert_eq!(kept.template.image, "localhost/portolan-registry:0.1.0");
     let mut changed = minimal();
     changed.spec.pod.priority_class_name = Some("important".to_owned());
-    let moved = validate(&changed, &seen, &newer, now()).unwrap();
+    let moved = validate(&changed, &seen, &newer, now()).registry.unwrap();
     assert_eq!(moved.template.image, "localhost/portolan-registry:9.9.9");
 }
 
@@ -356,7 +356,11 @@ fn image_that_no_node_can_have_is_not_kept() {
         ..crate::registry_controller::test_support::settings()
     };
     assert_eq!(
-        validate(&minimal(), &seen, &newer, now()).unwrap().template.image,
+        validate(&minimal(), &seen, &newer, now())
+            .registry
+            .unwrap()
+            .template
+            .image,
         "better"
     );
 }

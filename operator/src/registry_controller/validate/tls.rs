@@ -1,20 +1,28 @@
 //! Which certificate is served. In: spec, the Secret that it names, clock. Out: how to come by the certificate. Pure.
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use portolan_crds::conditions::reasons::{CERTIFICATE_UNUSABLE, INVALID_SPEC, PERMISSION_DENIED};
 use portolan_crds::v1alpha1::{DEFAULT_CERTIFICATE_DURATION, ManagedTls as ManagedSpec, TlsSpec};
 
-use super::{Concern, Expose, Problem};
+use super::{Concern, Expose, Hitch, Problem};
 use crate::certificates::{self, CertificateFacts};
 use crate::names::Names;
 use crate::registry_controller::dereference::Dereferenced;
-use crate::registry_controller::observed::{Reference, secret_value};
+use crate::registry_controller::observed::{Children, Reference, secret_value};
+
+/// The volume of the pod template that holds the certificate.
+pub const TLS_VOLUME: &str = "tls";
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tls {
     Managed(ManagedTls),
     Users(UsersCertificate),
+    /// Nothing is known about the certificate in the Secret of this name, which the pods mount already.
+    Mounted {
+        secret_name: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +40,48 @@ pub struct UsersCertificate {
     pub ca_pem: Option<String>,
 }
 
+/// `own` are the children that belong to the Registry.
 pub(super) fn validate(
     spec: &TlsSpec,
     names: &Names,
     expose: &Expose,
-    dereferenced: &Dereferenced,
+    (dereferenced, own): (&Dereferenced, &Children),
     now: Timestamp,
-) -> Result<Tls, Problem> {
+) -> Result<Tls, Hitch<Tls>> {
     let Some(reference) = &spec.secret_ref else {
-        return managed(spec.managed.as_ref()).map(Tls::Managed);
+        return Ok(Tls::Managed(managed(spec.managed.as_ref())?));
     };
-    let name = &reference.name;
-    let secret = match &dereferenced.tls_secret {
+    let needed = needed_hosts(names, expose);
+    brought(&reference.name, &dereferenced.tls_secret, &needed, now)
+        .map(Tls::Users)
+        .map_err(|problem| Hitch {
+            problem,
+            instead: own
+                .stateful_set
+                .as_deref()
+                .and_then(|set| mounted(set, names))
+                .map(Box::new),
+        })
+}
+
+/// What pods go on with, whatever the spec names now: a managed certificate is renewed as long as they serve it.
+fn mounted(set: &StatefulSet, names: &Names) -> Option<Tls> {
+    let volumes = set.spec.template.spec.as_ref()?.volumes.as_ref()?;
+    let volume = volumes.iter().find(|volume| volume.name == TLS_VOLUME)?;
+    let secret_name = volume.secret.as_ref()?.secret_name.clone()?;
+    if secret_name == names.tls_secret() {
+        return managed(None).ok().map(Tls::Managed);
+    }
+    Some(Tls::Mounted { secret_name })
+}
+
+fn brought(
+    name: &str,
+    secret: &Reference<Secret>,
+    hosts: &[String],
+    now: Timestamp,
+) -> Result<UsersCertificate, Problem> {
+    let secret = match secret {
         Reference::Found(secret) => secret,
         Reference::Forbidden => {
             return Err(Problem::unusable(
@@ -61,7 +99,7 @@ pub(super) fn validate(
             ));
         }
     };
-    users(name, secret, &needed_hosts(names, expose), now).map(Tls::Users)
+    users(name, secret, hosts, now)
 }
 
 /// A public authority cannot certify names inside the cluster, so these count only where no other is in use.

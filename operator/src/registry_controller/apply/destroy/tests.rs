@@ -25,8 +25,9 @@ fn applied(prepared: Resources<Prepared>, status: Value) -> Resources<Applied> {
         mut stateful_set,
         state: _,
     } = prepared;
-    stateful_set.metadata.generation = Some(2);
-    stateful_set.status = Some(object(status));
+    let set = stateful_set.as_mut().unwrap();
+    set.metadata.generation = Some(2);
+    set.status = Some(object(status));
     Resources {
         claim,
         service_account,
@@ -60,7 +61,7 @@ fn choice(status: Value, pods: &[Arc<Pod>], change: impl FnOnce(&mut Children)) 
     let (services, resources, _) = first_pass(&minimal());
     let mut children = observed(&services, &resources);
     change(&mut children);
-    choose(UID, &applied(resources, status), &children, pods)
+    choose((UID, true), &applied(resources, status), &children, pods)
 }
 
 /// Adds a configuration of an earlier generation.

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::registry_controller::build::config::{
     ADMIN_DIRECTORY, CONFIG_DIRECTORY, DATA_DIRECTORY, TLS_DIRECTORY, TOKEN_KEYS_DIRECTORY, USERS_DIRECTORY,
 };
-use crate::registry_controller::validate::{Storage, Tls, ValidatedRegistry};
+use crate::registry_controller::validate::{Storage, TLS_VOLUME, Tls, ValidatedRegistry};
 
 /// Readable for the pod's group only.
 const MODE: i32 = 0o440;
@@ -20,11 +20,12 @@ pub(super) fn volumes(registry: &ValidatedRegistry, config_secret: &str) -> Vec<
     let tls_secret = match &registry.tls {
         Tls::Managed(_) => names.tls_secret(),
         Tls::Users(certificate) => certificate.secret_name.clone(),
+        Tls::Mounted { secret_name } => secret_name.clone(),
     };
     vec![
         data(&registry.storage),
         secret("config", config_secret.to_owned(), &["config.yaml"]),
-        secret("tls", tls_secret, &["tls.crt", "tls.key"]),
+        secret(TLS_VOLUME, tls_secret, &["tls.crt", "tls.key"]),
         secret("users", names.users_secret(), &["users.yaml"]),
         secret("token-keys", names.token_keys_secret(), &[]),
         // Not the operator's side of the connection, and not the authority's key.

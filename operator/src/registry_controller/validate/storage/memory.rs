@@ -37,6 +37,11 @@ pub(super) fn remembered(registry: &Registry, uid: &str, dereferenced: &Derefere
     on_set().or_else(on_secret).or_else(in_status)
 }
 
+/// As it is written on children: what only the status remembers has no UID.
+pub(super) fn with_uid(remembered: Option<String>) -> Option<String> {
+    remembered.filter(|text| text.contains('/'))
+}
+
 /// Another claim in the place of the remembered one may be empty. The label says that a person has restored the images.
 pub(super) fn check_same(
     claim: &PersistentVolumeClaim,
