@@ -171,7 +171,7 @@ impl Inner {
         if self.disk.read_only().is_none() {
             drop(self.disk.write_small(&self.keys.clean(), b"closed\n")); // without it the next start syncs
         }
-        drop(file.unlock());
+        open::unlock(&file);
     }
 
     fn free_space(&self) -> Result<rustix::fs::StatVfs, Fault> {

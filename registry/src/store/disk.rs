@@ -306,6 +306,12 @@ pub(super) fn foreign_owner(path: &Path, root: &Path) -> String {
         .find_map(|path| Some((path, fs::metadata(path).ok()?)));
     let (path, owner) = existing.map_or((path, 0), |(path, metadata)| (path, metadata.uid()));
     let (path, root) = (path.display(), root.display());
+    if user == owner {
+        return format!(
+            "\"{path}\" cannot be written by user {user}, although it is that user's, so the registry only serves \
+             pulls: run `chmod -R u+rwX {root}`"
+        );
+    }
     format!(
         "\"{path}\" belongs to user {owner} and the registry runs as user {user}, so it only serves pulls: run \
          `chown -R {user}:{user} {root}`, or start the registry as the owner (`--user {owner}:{owner}`)"

@@ -14,47 +14,50 @@ use crate::manifest::InvalidManifest;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "storage directory \"{path}\" does not exist and cannot be created: create it, or name another one \
-         with storage.volume.path or REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"
+        "storage.volume.path: directory \"{path}\" does not exist and user {user} cannot create it ({}); \
+         create it for that user, or write the path of another",
+        .cause.kind()
     )]
     Missing {
         path: PathBuf,
-        #[source]
-        source: io::Error,
+        user: u32,
+        cause: io::Error,
     },
-    #[error("storage path \"{path}\" is not a directory: name a directory with storage.volume.path")]
+    #[error("storage.volume.path: \"{path}\" is not a directory; write the path of one")]
     NotADirectory { path: PathBuf },
     #[error(
-        "storage directory \"{path}\" cannot be read by user {user}, it belongs to user {owner}: \
-         run `chown -R {user} {path}`, or start the registry as its owner (`--user {owner}`)"
+        "storage.volume.path: directory \"{path}\" belongs to user {owner} and cannot be read by user {user}; \
+         run `chown -R {user}:{user} {path}`, or start the registry as its owner (`--user {owner}:{owner}`)"
     )]
-    Unreadable {
+    OfAnotherUser { path: PathBuf, user: u32, owner: u32 },
+    #[error(
+        "storage.volume.path: directory \"{path}\" cannot be read by user {user}, although it is that user's; \
+         run `chmod u+rwx {path}`"
+    )]
+    Closed { path: PathBuf, user: u32 },
+    #[error(
+        "storage.volume.path: directory \"{path}\" is in use by {holder}, which has not ended within {waited:?}; \
+         stop it, or give this registry a directory of its own"
+    )]
+    InUse {
         path: PathBuf,
-        user: u32,
-        owner: u32,
-        #[source]
-        source: io::Error,
+        holder: String,
+        waited: Duration,
     },
     #[error(
-        "storage directory \"{path}\" is in use by another process (its lock was not released within {waited:?}): \
-         stop the other registry, or give this one a directory of its own"
-    )]
-    InUse { path: PathBuf, waited: Duration },
-    #[error(
-        "storage directory \"{path}\" was written by a newer version (format {found}, this version knows 1): \
-         run that version, or give this one a directory of its own"
+        "storage.volume.path: directory \"{path}\" was written by a newer version (format {found}, this version \
+         knows 1); run that version, or give this one a directory of its own"
     )]
     NewerFormat { path: PathBuf, found: u64 },
     #[error(
-        "file \"{path}\" is not readable as JSON with a number \"format\": restore it, or delete it if this volume was never used by a newer version"
+        "storage.volume.path: file \"{path}\" is not readable as JSON with a number \"format\"; restore it, or delete \
+         it if this volume was never used by a newer version"
     )]
     BadFormat { path: PathBuf },
-    #[error("storage directory \"{path}\" cannot be used")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(
+        "storage.volume.path: \"{path}\" cannot be used ({cause}); check the volume, or write the path of another"
+    )]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 /// The volume, not the request, is at fault. The messages are for the log and for the person who runs the registry.

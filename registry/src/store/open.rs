@@ -4,7 +4,7 @@
 //! go; a small file is written, fsynced and removed, so that a volume that cannot be written is known before the first push.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -90,9 +90,10 @@ fn check_readable(keys: &Keys) -> Result<(), OpenError> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(root).map_err(|source| OpenError::Missing {
+            fs::create_dir_all(root).map_err(|cause| OpenError::Missing {
                 path: root.to_owned(),
-                source,
+                user: rustix::process::geteuid().as_raw(),
+                cause,
             })?;
         }
         Err(source) => return Err(unreadable(root, source)),
@@ -108,16 +109,23 @@ fn check_readable(keys: &Keys) -> Result<(), OpenError> {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> OpenError {
-    let path = path.to_owned();
-    if source.kind() != io::ErrorKind::PermissionDenied {
-        return OpenError::Io { path, source };
-    }
-    let owner = fs::metadata(&path).map_or(0, |metadata| metadata.uid());
-    OpenError::Unreadable {
-        path,
-        user: rustix::process::geteuid().as_raw(),
-        owner,
-        source,
+    // the directory that refuses may be one above, of which nothing below is known
+    let known = path
+        .ancestors()
+        .find_map(|path| Some((path, fs::metadata(path).ok()?)));
+    let Some((path, metadata)) = known.filter(|_| source.kind() == io::ErrorKind::PermissionDenied) else {
+        let path = path.to_owned();
+        return OpenError::Io { path, cause: source };
+    };
+    let (path, user, owner) = (
+        path.to_owned(),
+        rustix::process::geteuid().as_raw(),
+        metadata.uid(),
+    );
+    if user == owner {
+        OpenError::Closed { path, user }
+    } else {
+        OpenError::OfAnotherUser { path, user, owner }
     }
 }
 
@@ -172,24 +180,59 @@ async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Result<Option<F
             disk.set_read_only(ReadOnlyReason::NotWritable(reason));
             return Ok(None);
         }
-        Err(source) => return Err(OpenError::Io { path, source }),
+        Err(source) => return Err(OpenError::Io { path, cause: source }),
     };
     let started = Instant::now();
+    let mut was_told = timeout.is_zero();
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+            Ok(()) => {
+                // for the sentence of whoever waits; without it there is one too
+                let _ = sign(&file);
+                return Ok(Some(file));
+            }
             Err(fs::TryLockError::WouldBlock) if started.elapsed() < timeout => {
+                if !was_told {
+                    was_told = true;
+                    tracing::warn!(
+                        "storage.volume.path: directory \"{}\" is in use by {}; waiting for that to end, at most {timeout:?}",
+                        keys.root().display(),
+                        holder(&path)
+                    );
+                }
                 tokio::time::sleep(LOCK_RETRY).await;
             }
             Err(fs::TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse {
                     path: keys.root().to_owned(),
+                    holder: holder(&path),
                     waited: timeout,
                 });
             }
-            Err(fs::TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+            Err(fs::TryLockError::Error(source)) => return Err(OpenError::Io { path, cause: source }),
         }
     }
+}
+
+/// Writes into the lock file who holds it. A host is a Pod, where that is what runs the registry.
+fn sign(mut file: &File) -> io::Result<()> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname")?;
+    file.set_len(0)?;
+    writeln!(file, "process {} on host {}", std::process::id(), host.trim())
+}
+
+/// Who holds the lock, as far as the file says.
+fn holder(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = text.trim_end();
+    let is_signed = text.starts_with("process ") && text.len() < 200 && !text.contains(char::is_control);
+    if is_signed { text } else { "another process" }.to_owned()
+}
+
+/// Gives the lock to whoever waits for it.
+pub(super) fn unlock(file: &File) {
+    let _ = file.set_len(0);
+    let _ = file.unlock();
 }
 
 /// Looks for the first directory that this process may not write.
@@ -216,7 +259,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     if let Err(source) = empty(&temporary) {
         return Err(OpenError::Io {
             path: temporary,
-            source,
+            cause: source,
         });
     }
     let probed = disk
@@ -244,10 +287,10 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
         }
         // A failed fsync has made the store read-only already.
         Err(_) if disk.read_only().is_some() => Ok(true),
-        Err(Fault::Io { path, source, .. }) => Err(OpenError::Io { path, source }),
+        Err(Fault::Io { path, source, .. }) => Err(OpenError::Io { path, cause: source }),
         Err(fault) => Err(OpenError::Io {
             path: temporary,
-            source: io::Error::other(fault),
+            cause: io::Error::other(fault),
         }),
     }
 }
@@ -274,7 +317,7 @@ fn check_format(keys: &Keys) -> Result<bool, OpenError> {
         Err(fault) => {
             return Err(OpenError::Io {
                 path,
-                source: io::Error::other(fault),
+                cause: io::Error::other(fault),
             });
         }
     };
@@ -311,7 +354,7 @@ impl Drop for Inner {
     /// A forked child may still have the file open: the lock is given back rather than left to the last descriptor.
     fn drop(&mut self) {
         if let Some(file) = lock(&self.volume_lock).take() {
-            drop(file.unlock());
+            unlock(&file);
         }
     }
 }

@@ -143,7 +143,8 @@ async fn a_volume_is_served_by_one_server_at_a_time() {
     let refused = serve::start(&config, surroundings).await.unwrap_err().to_string();
     let path = config.storage.volume.path.to_str().unwrap();
     assert!(
-        refused.contains(path) && refused.contains("in use by another process"),
+        refused.contains(path)
+            && refused.contains(&format!("in use by process {} on host", std::process::id())),
         "{refused}"
     );
 }

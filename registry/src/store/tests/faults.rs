@@ -223,7 +223,7 @@ async fn early_writeback_that_failed_is_heard_of_at_the_end_and_ends_that_upload
 }
 
 #[tokio::test]
-async fn permission_lost_while_running_names_owner_and_remedies() {
+async fn permission_lost_while_running_names_user_and_remedy() {
     let volume = Volume::new();
     let (store, armed) = open_failing(&volume, Step::CreateDirectory, "_layers", 13).await;
     armed.store(1, Ordering::SeqCst);
@@ -235,7 +235,7 @@ async fn permission_lost_while_running_names_owner_and_remedies() {
         panic!("{refused:?}")
     };
     assert!(
-        sentence.contains("belongs to user") && sentence.contains("chown -R"),
+        sentence.contains("cannot be written by user") && sentence.contains("`chmod -R u+rwX"),
         "{sentence}"
     );
     armed.store(NOTHING, Ordering::SeqCst);

@@ -60,7 +60,9 @@ async fn file_in_place_of_the_directory_is_refused_by_name() {
     .await
     .unwrap_err();
     assert!(
-        error.to_string().contains("/file\" is not a directory"),
+        error
+            .to_string()
+            .contains("/file\" is not a directory; write the path of one"),
         "{error}"
     );
 }
@@ -72,14 +74,32 @@ async fn second_process_on_a_volume_is_refused_with_path_and_remedy() {
     let error = Store::open(volume.options()).await.unwrap_err().to_string();
     assert!(
         error.contains(&format!(
-            "\"{}\" is in use by another process",
-            volume.path().display()
+            "\"{}\" is in use by process {} on host",
+            volume.path().display(),
+            std::process::id()
         )),
         "{error}"
     );
-    assert!(error.contains("stop the other registry"), "{error}");
+    assert!(
+        error.starts_with("storage.volume.path") && error.contains("stop it, or"),
+        "{error}"
+    );
     drop(store);
     volume.open().await;
+}
+
+#[tokio::test]
+async fn whoever_holds_the_lock_without_a_signature_is_another_process() {
+    let volume = Volume::new();
+    volume.open().await.close().await;
+    assert_eq!(std::fs::read(volume.keys().lock()).unwrap(), b"");
+    let other = File::options().write(true).open(volume.keys().lock()).unwrap();
+    other.lock().unwrap();
+    for content in [&b""[..], b"process 1\non host x\n", b"\xff\n", &[b'x'; 5000]] {
+        std::fs::write(volume.keys().lock(), content).unwrap();
+        let error = Store::open(volume.options()).await.unwrap_err().to_string();
+        assert!(error.contains("is in use by another process,"), "{error}");
+    }
 }
 
 #[tokio::test]
