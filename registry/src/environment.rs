@@ -1,20 +1,39 @@
 //! The variables that `registry:2` users know: names and values in, a changed configuration out. Pure.
 
-use portolan_config::{AddressError, Config};
+use std::ffi::OsString;
+
+use portolan_config::{AddressError, Config, Invalid};
+
+const ADDRESS: &str = "REGISTRY_HTTP_ADDR";
+const DIRECTORY: &str = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
+const DELETE: &str = "REGISTRY_STORAGE_DELETE_ENABLED";
+
+/// Which variable has set a key, for the sentence about what that key says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// The variable that set `http.address`.
+    pub address: Option<&'static str>,
+    /// The variable that set `storage.volume.path`.
+    pub directory: Option<&'static str>,
+}
 
 /// A variable that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// No address.
-    #[error("REGISTRY_HTTP_ADDR")]
+    #[error("{ADDRESS}")]
     Address(#[source] AddressError),
+    /// An address that another listener of the file has.
+    #[error("{ADDRESS}")]
+    Collision(#[source] Invalid),
+    /// Bytes that are no text.
+    #[error("{0} is no UTF-8 text; write it as such, or leave the variable out")]
+    NotText(&'static str),
     /// Neither yes nor no.
-    #[error("REGISTRY_STORAGE_DELETE_ENABLED is \"{0}\"; write true or false")]
+    #[error("{DELETE} is \"{0}\"; write true or false, or leave the variable out")]
     Delete(String),
     /// An empty directory.
-    #[error(
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY is empty; write a directory, or leave the variable out"
-    )]
+    #[error("{DIRECTORY} is empty; write a directory, or leave the variable out")]
     Directory,
     /// A variable of `registry:2` for something that is set otherwise here, or that this program does not do. Ignoring
     /// it could leave a registry open that its owner believes to be closed.
@@ -54,29 +73,40 @@ const NOT_TAKEN: [(&str, &str); 16] = [
 ];
 
 /// Applies the variables; they are stronger than the file, as they are for `registry:2`.
-pub fn apply(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Result<(), EnvironmentError> {
+pub fn apply(
+    config: &mut Config,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Overrides, EnvironmentError> {
     for (name, instead) in NOT_TAKEN {
         if variable(name).is_some() {
             return Err(EnvironmentError::NotTaken { name, instead });
         }
     }
-    if let Some(address) = variable("REGISTRY_HTTP_ADDR") {
+    let text = |name: &'static str| {
+        let value = variable(name).map(OsString::into_string).transpose();
+        value.map_err(|_| EnvironmentError::NotText(name))
+    };
+    let mut overrides = Overrides::default();
+    if let Some(address) = text(ADDRESS)? {
         config.http.address = address.parse().map_err(EnvironmentError::Address)?;
+        config.validate().map_err(EnvironmentError::Collision)?;
+        overrides.address = Some(ADDRESS);
     }
-    if let Some(directory) = variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY") {
+    if let Some(directory) = variable(DIRECTORY) {
         if directory.is_empty() {
             return Err(EnvironmentError::Directory);
         }
         config.storage.volume.path = directory.into();
+        overrides.directory = Some(DIRECTORY);
     }
-    if let Some(enabled) = variable("REGISTRY_STORAGE_DELETE_ENABLED") {
+    if let Some(enabled) = text(DELETE)? {
         config.storage.delete_enabled = match enabled.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => true,
             "false" | "0" | "no" => false,
             _ => return Err(EnvironmentError::Delete(enabled)),
         };
     }
-    Ok(())
+    Ok(overrides)
 }
 
 #[cfg(test)]
@@ -85,8 +115,8 @@ mod tests {
 
     fn applied(name: &'static str, value: &'static str) -> Result<Config, String> {
         let mut config = Config::standalone();
-        apply(&mut config, |asked| (asked == name).then(|| value.to_owned()))
-            .map(|()| config)
+        apply(&mut config, |asked| (asked == name).then(|| value.into()))
+            .map(|_| config)
             .map_err(|error| crate::error_chain(&error))
     }
 

@@ -1,128 +1,162 @@
-//! The files that a configuration names: paths in, checked values out. IO (reads only).
+//! The files that a configuration names: keys and paths in, checked values out. IO (reads only).
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use portolan_config::{Config, FileError};
+use portolan_config::{AdminTls, Config, FileError, ServerTls};
 
 use crate::auth::token::{KeysError, TokenKeys};
 use crate::auth::users::UsersInForce;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Part, Tls, TlsError};
 
-/// Why a file cannot be used, with its name.
+/// A file that cannot be used: which key names it, where it is, and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum FileProblem {
+#[error("{} \"{path}\"", prefix(.key))]
+pub struct FileProblem {
+    /// The key of the configuration; empty for the configuration itself.
+    pub key: &'static str,
+    /// The file, or the directory if it is a problem of what is in it as a whole.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub source: Problem,
+}
+
+fn prefix(key: &str) -> String {
+    if key.is_empty() {
+        "file".to_owned()
+    } else {
+        format!("{key}:")
+    }
+}
+
+/// What can be wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
     /// It cannot be read at all.
-    #[error("cannot read \"{path}\"")]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("{}", unreadable(.0))]
+    Unreadable(io::Error),
+    /// It is binary, or text in another encoding.
+    #[error("this is no UTF-8 text; write it as such")]
+    NotText,
     /// Its text is not what it should be.
-    #[error("file \"{path}\"")]
-    Text {
-        /// Which file.
-        path: PathBuf,
-        /// Where in it, and what.
-        #[source]
-        source: FileError,
-    },
+    #[error(transparent)]
+    Text(FileError),
     /// It holds no PEM at all.
-    #[error("file \"{path}\" holds no PEM; write text that has -----BEGIN and -----END lines")]
-    NoPem {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A certificate and its key cannot be served.
-    #[error("certificate \"{certificate}\" with key \"{key}\"")]
-    Tls {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: TlsError,
-    },
+    #[error("it holds no PEM; write text that has -----BEGIN and -----END lines")]
+    NoPem,
+    /// A certificate, key or authority cannot be served.
+    #[error(transparent)]
+    Tls(TlsError),
     /// The keys of the token service cannot be used.
-    #[error("directory \"{path}\"")]
-    Keys {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: KeysError,
-    },
+    #[error(transparent)]
+    Keys(KeysError),
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "it does not exist; create it, or write the path of one that does".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            let user = rustix::process::geteuid().as_raw();
+            format!("user {user} may not read it; allow that with chmod or chown, or start as its owner")
+        }
+        io::ErrorKind::IsADirectory => {
+            "it is a directory; put a file in its place, or write the path of one".to_owned()
+        }
+        io::ErrorKind::NotADirectory => {
+            "a file stands where a directory should be; correct the path".to_owned()
+        }
+        _ => format!("it cannot be read ({error}); check its disk, or write the path of another"),
+    }
 }
 
 /// Reads `config.yaml`.
 pub fn read_config(path: &Path) -> Result<Config, FileProblem> {
-    let bytes = read(path)?;
-    Config::parse(&String::from_utf8_lossy(&bytes)).map_err(|source| FileProblem::Text {
-        path: path.to_owned(),
-        source,
-    })
+    let text = read_text("", path)?;
+    Config::parse(&text).map_err(|error| problem("", path, Problem::Text(error)))
 }
 
 /// Reads `users.yaml`.
-pub fn read_users(path: &Path) -> Result<UsersInForce, FileProblem> {
-    UsersInForce::from_bytes(&read(path)?).map_err(|source| FileProblem::Text {
-        path: path.to_owned(),
-        source,
-    })
+pub fn read_users(key: &'static str, path: &Path) -> Result<UsersInForce, FileProblem> {
+    let text = read_text(key, path)?;
+    UsersInForce::from_bytes(text.as_bytes()).map_err(|error| problem(key, path, Problem::Text(error)))
 }
 
 /// Reads the directory of token keys: `active`, and every `<id>.pem`.
-pub fn read_token_keys(directory: &Path) -> Result<TokenKeys, FileProblem> {
-    let active = read(&directory.join("active"))?;
-    let unreadable = |source| FileProblem::Unreadable {
-        path: directory.to_owned(),
-        source,
-    };
-    let mut keys = Vec::new();
+pub fn read_token_keys(key: &'static str, directory: &Path) -> Result<TokenKeys, FileProblem> {
+    let unreadable = |source| problem(key, directory, Problem::Unreadable(source));
+    let mut pairs = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "pem")
             && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
         {
-            keys.push((id.to_owned(), read(&path)?));
+            pairs.push((id.to_owned(), read(key, &path)?));
         }
     }
-    TokenKeys::new(&String::from_utf8_lossy(&active), keys).map_err(|source| FileProblem::Keys {
-        path: directory.to_owned(),
-        source,
+    let unusable = |error| problem(key, directory, Problem::Keys(error));
+    if pairs.is_empty() {
+        return Err(unusable(KeysError::Empty));
+    }
+    let active = read_text(key, &directory.join("active"))?;
+    TokenKeys::new(&active, pairs).map_err(unusable)
+}
+
+/// Reads the certificate of the public listener with its key.
+pub fn read_server_tls(tls: &ServerTls) -> Result<Tls, FileProblem> {
+    let (certificate, key) = (&tls.certificate_file, &tls.key_file);
+    let certificate_pem = read_pem("http.tls.certificateFile", certificate)?;
+    let key_pem = read_pem("http.tls.keyFile", key)?;
+    Tls::from_pem(&certificate_pem, &key_pem, None).map_err(|error| server_tls_problem(tls, error))
+}
+
+/// A problem of what is in the files of the public listener.
+pub fn server_tls_problem(tls: &ServerTls, error: TlsError) -> FileProblem {
+    let (key, path) = match error.part() {
+        Part::Key => ("http.tls.keyFile", &tls.key_file),
+        Part::Certificate | Part::ClientCa => ("http.tls.certificateFile", &tls.certificate_file),
+    };
+    problem(key, path, Problem::Tls(error))
+}
+
+/// Reads certificate, key and client authorities of the administration listener.
+pub fn read_admin_tls(tls: &AdminTls) -> Result<Tls, FileProblem> {
+    let certificate = read_pem("admin.tls.certificateFile", &tls.certificate_file)?;
+    let key = read_pem("admin.tls.keyFile", &tls.key_file)?;
+    let client_ca = read_pem("admin.tls.clientCaFile", &tls.client_ca_file)?;
+    Tls::from_pem(&certificate, &key, Some(&client_ca)).map_err(|error| {
+        let (key, path) = match error.part() {
+            Part::Certificate => ("admin.tls.certificateFile", &tls.certificate_file),
+            Part::Key => ("admin.tls.keyFile", &tls.key_file),
+            Part::ClientCa => ("admin.tls.clientCaFile", &tls.client_ca_file),
+        };
+        problem(key, path, Problem::Tls(error))
     })
 }
 
-/// Reads a certificate with its key, and the authorities of client certificates if these are asked for.
-pub fn read_tls(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Tls, FileProblem> {
-    let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
-    let client_ca = client_ca.map(read_pem).transpose()?;
-    Tls::from_pem(&certificate_pem, &key_pem, client_ca.as_deref()).map_err(|source| FileProblem::Tls {
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
-        source,
-    })
-}
-
-fn read_pem(path: &Path) -> Result<Vec<u8>, FileProblem> {
-    let bytes = read(path)?;
+fn read_pem(key: &'static str, path: &Path) -> Result<Vec<u8>, FileProblem> {
+    let bytes = read(key, path)?;
     let has_pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
     if has_pem {
         Ok(bytes)
     } else {
-        Err(FileProblem::NoPem {
-            path: path.to_owned(),
-        })
+        Err(problem(key, path, Problem::NoPem))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FileProblem> {
-    std::fs::read(path).map_err(|source| FileProblem::Unreadable {
+fn read_text(key: &'static str, path: &Path) -> Result<String, FileProblem> {
+    String::from_utf8(read(key, path)?).map_err(|_| problem(key, path, Problem::NotText))
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, FileProblem> {
+    std::fs::read(path).map_err(|source| problem(key, path, Problem::Unreadable(source)))
+}
+
+fn problem(key: &'static str, path: &Path, source: Problem) -> FileProblem {
+    FileProblem {
+        key,
         path: path.to_owned(),
         source,
-    })
+    }
 }

@@ -192,15 +192,20 @@ fn stat(path: &Path) -> Option<[i128; 5]> {
 mod tests {
     use super::*;
 
+    fn refusal(path: &Path) -> FileProblem {
+        FileProblem {
+            key: "test.file",
+            path: path.to_owned(),
+            source: crate::files::Problem::NoPem,
+        }
+    }
+
     fn watched(path: PathBuf) -> Watched<String> {
         let file = path.clone();
         let read = move || {
-            let text = std::fs::read_to_string(&file).map_err(|source| FileProblem::Unreadable {
-                path: file.clone(),
-                source,
-            })?;
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
             if text.contains("garbage") {
-                Err(FileProblem::NoPem { path: file.clone() })
+                Err(refusal(&file))
             } else {
                 Ok(text)
             }
@@ -258,8 +263,7 @@ mod tests {
         let read = move || {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             let is_time = time.load(std::sync::atomic::Ordering::SeqCst);
-            let refused = || FileProblem::NoPem { path: file.clone() };
-            is_time.then_some(text).ok_or_else(refused)
+            is_time.then_some(text).ok_or_else(|| refusal(&file))
         };
         let mut watched = Watched::read("test file", vec![path.clone()], read, |_| {}).unwrap();
         let (metrics, current) = (Metrics::new(), watched.current());

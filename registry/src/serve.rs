@@ -46,29 +46,14 @@ impl std::fmt::Debug for Surroundings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A file that the configuration names cannot be used.
-    #[error("{key}")]
-    File {
-        /// The key that names it.
-        key: &'static str,
-        /// What is wrong.
-        #[source]
-        source: Box<FileProblem>,
-    },
+    #[error(transparent)]
+    File(#[from] FileProblem),
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The volume cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-}
-
-impl StartError {
-    fn file(key: &'static str, problem: FileProblem) -> Self {
-        Self::File {
-            key,
-            source: Box::new(problem),
-        }
-    }
 }
 
 /// How long a predecessor on the same volume may take to go: it drains, and its node may be slow.
@@ -193,7 +178,7 @@ impl Running {
 
     fn announce(&self, config: &Config) {
         if let Some(reason) = self.store.read_only() {
-            tracing::warn!("storage is read-only: {reason}");
+            tracing::warn!("storage.volume.path: {reason}");
         }
         if config.auth.is_none() {
             tracing::warn!("no auth in the configuration: everybody who can connect may do everything");
@@ -261,33 +246,30 @@ fn public_tls(
     metrics: &Metrics,
     sources: &mut Vec<Box<dyn Poll>>,
 ) -> Result<Arc<Current<Tls>>, StartError> {
-    let (certificate, key) = (tls.certificate_file.clone(), tls.key_file.clone());
+    let files = tls.clone();
     let (hosts, clock) = (hosts.to_vec(), surroundings.clock.clone());
     let in_force: Mutex<Option<Tls>> = Mutex::default();
     let metrics = metrics.clone();
     let watched = Watched::read(
         "certificate",
-        vec![certificate.clone(), key.clone()],
+        vec![tls.certificate_file.clone(), tls.key_file.clone()],
         move || {
-            let tls = files::read_tls(&certificate, &key, None)?;
+            let tls = files::read_server_tls(&files)?;
             let mut before = in_force.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(source) = tls.unfit(clock(), &hosts) {
                 let is_fit = |before: &Tls| before.unfit(clock(), &hosts).is_none();
+                let problem = files::server_tls_problem(&files, source);
                 if before.as_ref().is_some_and(is_fit) {
-                    return Err(FileProblem::Tls {
-                        certificate: certificate.clone(),
-                        key: key.clone(),
-                        source,
-                    });
+                    return Err(problem);
                 }
-                tracing::warn!("http.tls: {source}; until then this one is served, there is none better");
+                let problem = crate::error_chain(&problem);
+                tracing::warn!("{problem}; until then this one is served, there is none better");
             }
             *before = Some(tls.clone());
             Ok(tls)
         },
         move |tls| metrics.serves_certificate_until("registry", tls.not_after),
-    )
-    .map_err(|problem| StartError::file("http.tls", problem))?;
+    )?;
     Ok(keep(watched, sources))
 }
 
@@ -308,10 +290,9 @@ fn admin_tls(
             tls.key_file.clone(),
             tls.client_ca_file.clone(),
         ],
-        move || files::read_tls(&tls.certificate_file, &tls.key_file, Some(&tls.client_ca_file)),
+        move || files::read_admin_tls(&tls),
         move |tls| metrics.serves_certificate_until("admin", tls.not_after),
-    )
-    .map_err(|problem| StartError::file("admin.tls", problem))?;
+    )?;
     Ok(Some(keep(watched, sources)))
 }
 
@@ -321,10 +302,9 @@ fn read_auth(config: &Config, sources: &mut Vec<Box<dyn Poll>>) -> Result<Option
     let users = Watched::read(
         "users file",
         vec![path.clone()],
-        move || files::read_users(&path),
+        move || files::read_users("auth.usersFile", &path),
         |_| {},
-    )
-    .map_err(|problem| StartError::file("auth.usersFile", problem))?;
+    )?;
     let users = keep(users, sources);
     let Some(token) = &auth.token else {
         return Ok(Some(Auth { users, tokens: None }));
@@ -333,10 +313,9 @@ fn read_auth(config: &Config, sources: &mut Vec<Box<dyn Poll>>) -> Result<Option
     let keys = Watched::read(
         "token keys",
         vec![path.clone()],
-        move || files::read_token_keys(&path),
+        move || files::read_token_keys("auth.token.keysDirectory", &path),
         |_| {},
-    )
-    .map_err(|problem| StartError::file("auth.token.keysDirectory", problem))?;
+    )?;
     let keys = keep(keys, sources);
     let tokens = Tokens {
         keys,

@@ -62,7 +62,7 @@ pub enum ListenError {
         hint: &'static str,
     },
     /// Anything else, such as an address that this machine does not have.
-    #[error("{key}: cannot listen on {address}; write an address of this machine{hint}")]
+    #[error("{key}: cannot listen on {address} ({cause}); write an address of this machine{hint}")]
     Other {
         /// The key of the configuration.
         key: &'static str,
@@ -71,9 +71,17 @@ pub enum ListenError {
         /// Where else it can be written.
         hint: &'static str,
         /// What the system says.
-        #[source]
-        source: io::Error,
+        cause: io::Error,
     },
+}
+
+impl ListenError {
+    /// The key of the configuration whose address it is.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::InUse { key, .. } | Self::NotAllowed { key, .. } | Self::Other { key, .. } => key,
+        }
+    }
 }
 
 /// Opens a listener. `key` is where the address is written.
@@ -93,14 +101,14 @@ pub async fn bind(key: &'static str, address: Address) -> Result<TcpListener, Li
     } else {
         ""
     };
-    bound.map_err(|source| match source.kind() {
+    bound.map_err(|cause| match cause.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { key, address, hint },
         io::ErrorKind::PermissionDenied => ListenError::NotAllowed { key, address, hint },
         _ => ListenError::Other {
             key,
             address,
             hint,
-            source,
+            cause,
         },
     })
 }

@@ -33,30 +33,42 @@ pub struct Tls {
     pub addresses: Vec<IpAddr>,
 }
 
-/// Why a certificate cannot be served.
+/// Which of the files an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The certificate and its chain.
+    Certificate,
+    /// The private key.
+    Key,
+    /// The authorities of client certificates.
+    ClientCa,
+}
+
+/// Why a certificate cannot be served. The name of the file is the caller's to add, see [`TlsError::part`].
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file holds none.
     #[error(
-        "the certificate file holds no certificate in PEM; write one that begins with -----BEGIN CERTIFICATE-----"
+        "it holds no certificate in PEM that is whole; write one that begins with -----BEGIN CERTIFICATE-----"
     )]
     NoCertificate,
     /// The key file holds none that can be used.
-    #[error("the key file holds no private key in PEM; write an unencrypted PKCS#8, SEC1 or PKCS#1 key")]
+    #[error("it holds no private key in PEM; write an unencrypted PKCS#8, SEC1 or PKCS#1 key")]
     NoKey,
     /// The file of client authorities holds none.
-    #[error(
-        "the client CA file holds no certificate in PEM; write the authority that signs client certificates"
-    )]
+    #[error("it holds no usable certificate in PEM; write the authority that signs client certificates")]
     NoClientCa,
     /// The certificate is no X.509.
     #[error("the certificate is damaged; write it again")]
     Damaged,
-    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    /// Certificate and key do not belong together.
+    #[error("the key is of another certificate; write the one that the certificate was made for")]
+    OtherKey,
+    /// A kind of key that is not supported, or one that is damaged.
     #[error(
-        "the certificate and the key cannot be served together; write the key that the certificate was made for"
+        "the key cannot be used ({0}); write an ECDSA key (P-256, P-384), RSA (2048 to 8192 bits) or Ed25519"
     )]
-    Unusable(#[source] rustls::Error),
+    Unusable(rustls::Error),
     /// No client takes it any more.
     #[error("the certificate has expired; write one that is valid")]
     Expired,
@@ -69,9 +81,21 @@ pub enum TlsError {
         /// The names that clients use.
         hosts: String,
     },
-    /// The client authorities cannot be used.
-    #[error("the client CA file cannot be used")]
-    ClientCa(#[source] rustls::server::VerifierBuilderError),
+}
+
+impl TlsError {
+    /// The file to mend.
+    pub fn part(&self) -> Part {
+        match self {
+            Self::NoCertificate
+            | Self::Damaged
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::OtherNames { .. } => Part::Certificate,
+            Self::NoKey | Self::OtherKey | Self::Unusable(_) => Part::Key,
+            Self::NoClientCa => Part::ClientCa,
+        }
+    }
 }
 
 impl Tls {
@@ -89,7 +113,13 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(pem) => builder.with_client_cert_verifier(client_verifier(pem)?),
         };
-        let mut server_config = builder.with_single_cert(chain, key).map_err(TlsError::Unusable)?;
+        let mut server_config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => TlsError::OtherKey,
+                rustls::Error::InvalidCertificate(_) => TlsError::Damaged,
+                other => TlsError::Unusable(other),
+            })?;
         server_config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             server_config: Arc::new(server_config),
@@ -133,7 +163,7 @@ fn client_verifier(pem: &[u8]) -> Result<Arc<dyn rustls::server::danger::ClientC
     }
     let provider = Arc::new(provider::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    builder.build().map_err(TlsError::ClientCa)
+    builder.build().map_err(|_| TlsError::NoClientCa)
 }
 
 struct Leaf {
@@ -213,13 +243,10 @@ mod tests {
         };
         assert!(matches!(tls(&key, &key, None), TlsError::NoCertificate));
         assert!(matches!(tls(&certificate, &certificate, None), TlsError::NoKey));
-        assert!(matches!(
-            tls(&certificate, &other_key, None),
-            TlsError::Unusable(_)
-        ));
+        assert!(matches!(tls(&certificate, &other_key, None), TlsError::OtherKey));
         assert!(matches!(
             tls(&certificate, &key, Some(&key)),
-            TlsError::ClientCa(_)
+            TlsError::NoClientCa
         ));
     }
 }

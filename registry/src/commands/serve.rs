@@ -1,5 +1,6 @@
 //! `serve`: configuration and environment in, a server until a signal. IO.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -7,20 +8,21 @@ use portolan_config::Config;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::serve::{self, Surroundings};
-use crate::{environment, files, telemetry};
+use crate::environment::{self, Overrides};
+use crate::serve::{self, StartError, Surroundings};
+use crate::{files, telemetry};
 
 /// Serves until SIGTERM or SIGINT; a second one ends it at once.
 pub fn run(
-    config: Option<&Path>,
-    variable: impl Fn(&str) -> Option<String>,
+    file: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
     surroundings: Surroundings,
 ) -> anyhow::Result<()> {
-    let mut config = match config {
+    let mut config = match file {
         Some(path) => files::read_config(path)?,
         None => Config::standalone(),
     };
-    environment::apply(&mut config, variable)?;
+    let overrides = environment::apply(&mut config, variable)?;
     telemetry::install(&config.log);
     allow_open_files();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -32,7 +34,23 @@ pub fn run(
         .enable_all()
         .build()
         .context("cannot start threads; allow this process more of them")?;
-    runtime.block_on(serve_until_stopped(&config, surroundings))
+    runtime.block_on(serve_until_stopped(&config, surroundings, |error| {
+        origin(error, file, overrides)
+    }))
+}
+
+/// Where the key that an error names was given its value.
+fn origin(error: &StartError, file: Option<&Path>, overrides: Overrides) -> String {
+    let variable = match error {
+        StartError::Listen(error) if error.key() == "http.address" => overrides.address,
+        StartError::Store(_) => overrides.directory,
+        StartError::Listen(_) | StartError::File(_) => None,
+    };
+    match (variable, file) {
+        (Some(variable), _) => variable.to_owned(),
+        (None, Some(file)) => format!("file \"{}\"", file.display()),
+        (None, None) => "without --config".to_owned(),
+    }
 }
 
 /// Each connection and each upload holds a file; what a process may open at first is often 1024, and it may raise that.
@@ -44,11 +62,18 @@ fn allow_open_files() {
     }
 }
 
-async fn serve_until_stopped(config: &Config, surroundings: Surroundings) -> anyhow::Result<()> {
+async fn serve_until_stopped(
+    config: &Config,
+    surroundings: Surroundings,
+    origin: impl FnOnce(&StartError) -> String,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let running = tokio::select! {
-        running = serve::start(config, surroundings) => running?,
+        running = serve::start(config, surroundings) => running.map_err(|error| {
+            let origin = origin(&error);
+            anyhow::Error::new(error).context(origin)
+        })?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };

@@ -12,6 +12,7 @@ mod fixture;
 mod lists;
 mod manifests;
 mod program;
+mod refusals;
 mod reload;
 mod stopping;
 mod tokens;

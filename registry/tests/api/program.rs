@@ -1,18 +1,24 @@
-//! The program itself: its command line, its environment, its exit statuses, its signals and its log.
+//! The program itself: its environment, its signals and its log. What it refuses is in `refusals`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use http::Method;
 
 use crate::client::Target;
 use crate::fixture::{PASSWORD, usual_users, write_token_keys, write_users};
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portolan-registry"));
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    prepared(env!("CARGO_BIN_EXE_portolan-registry"), arguments)
+}
+
+fn prepared(executable: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(executable);
     command
         .env_clear()
         .args(arguments)
@@ -23,21 +29,24 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// A server in a process of its own; killed when dropped.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     log: BufReader<ChildStderr>,
-    target: Target,
+    /// What it said before it served.
+    pub(crate) said: String,
+    pub(crate) target: Target,
 }
 
 impl Served {
     /// Waits for the line that says where it listens.
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let (mut line, mut said) = (String::new(), String::new());
         while !line.contains("serving") {
+            said.push_str(&line);
             line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {said}");
         }
         let address = line
             .split("address")
@@ -50,7 +59,16 @@ impl Served {
             host: address,
             tls: None,
         };
-        Self { child, log, target }
+        Self {
+            child,
+            log,
+            said,
+            target,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop and returns its exit status and the rest of its log.
@@ -73,12 +91,7 @@ impl Drop for Served {
     }
 }
 
-fn refused(command: &mut Command) -> (i32, String) {
-    let Output { status, stderr, .. } = command.output().unwrap();
-    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-fn plain(directory: &Path) -> Command {
+pub(crate) fn plain(directory: &Path) -> Command {
     let mut command = program(&["serve"]);
     command.env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
     command.env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", directory);
@@ -101,28 +114,52 @@ async fn the_variables_of_registry_2_are_enough_to_serve() {
     assert_eq!(served.stop("-INT").0, Some(0));
 }
 
-#[test]
-fn variables_that_cannot_be_are_named_in_one_sentence() {
-    for (name, value) in [
-        ("REGISTRY_HTTP_ADDR", "nonsense"),
-        ("REGISTRY_HTTP_ADDR", ":99999"),
-        ("REGISTRY_STORAGE_DELETE_ENABLED", "perhaps"),
-        ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", ""),
-    ] {
-        let (status, sentence) = refused(program(&["serve"]).env(name, value));
-        assert_eq!(status, 1);
-        assert!(
-            sentence.contains(name) && sentence.contains("write") && sentence.lines().count() == 1,
-            "{sentence}"
-        );
+/// The user of the image, if this process may become somebody else.
+pub(crate) fn other_user() -> Option<u32> {
+    rustix::process::geteuid().is_root().then_some(65532)
+}
+
+/// The program as that user, who need not be allowed to go where it is.
+pub(crate) fn program_as(user: Option<u32>, executable: &fs::File, arguments: &[&str]) -> Command {
+    let mut command = prepared(&format!("/proc/self/fd/{}", executable.as_raw_fd()), arguments);
+    if let Some(user) = user {
+        command.uid(user).gid(user);
     }
+    command.current_dir("/");
+    command
+}
+
+pub(crate) fn executable() -> fs::File {
+    fs::File::open(env!("CARGO_BIN_EXE_portolan-registry")).unwrap()
+}
+
+#[tokio::test]
+async fn a_plain_directory_of_the_user_is_served_without_a_mount() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let volume = directory.path().join("registry");
+    fs::create_dir(&volume).unwrap();
+    let user = other_user();
+    chown(&volume, user, user).unwrap();
+    let executable = executable();
+    let mut command = program_as(user, &executable, &["serve"]);
+    command.env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
+    command.env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", &volume);
+    let digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let served = Served::start(&mut command);
+    assert!(!served.said.contains("storage.volume.path"), "{}", served.said);
+    let path = format!("/v2/a/blobs/uploads/?digest={digest}");
+    let push = served.target.asking(Method::POST, &path).body(b"x".to_vec());
+    push.send().await.expect(201);
+    assert_eq!(served.stop("-TERM").0, Some(0));
+
+    let served = Served::start(&mut command);
+    let answer = served.target.get(&format!("/v2/a/blobs/{digest}")).await;
+    assert_eq!(answer.expect(200).text(), "x");
 }
 
 #[test]
-fn a_wrong_command_line_ends_with_status_2_and_help_with_0() {
-    assert_eq!(refused(&mut program(&[])).0, 2);
-    assert_eq!(refused(&mut program(&["sreve"])).0, 2);
-    assert_eq!(refused(&mut program(&["serve", "--port", "1"])).0, 2);
+fn help_has_examples() {
     for arguments in [
         &["--help"][..],
         &["serve", "--help"],
@@ -136,112 +173,6 @@ fn a_wrong_command_line_ends_with_status_2_and_help_with_0() {
             "{arguments:?}"
         );
     }
-}
-
-#[test]
-fn a_configuration_that_cannot_be_is_named_with_file_line_and_key() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("config.yaml");
-    let file = path.to_str().unwrap();
-    for (text, parts) in [
-        (
-            "http:\n  adress: :5000\n",
-            &["line 2", "\"adress\"", "write one of"][..],
-        ),
-        ("http: [\n", &["line "]),
-        ("http: {address: ':70000'}\n", &["line 1", "70000", "0 to 65535"]),
-        ("http: {maxConnections: 0}\n", &["http.maxConnections", "write"]),
-    ] {
-        fs::write(&path, text).unwrap();
-        for arguments in [["serve", "--config", file].as_slice(), &["check-config", file]] {
-            let (status, sentence) = refused(&mut program(arguments));
-            assert_eq!(status, 1);
-            assert!(
-                sentence.contains(file) && sentence.lines().count() == 1,
-                "{sentence}"
-            );
-            assert!(parts.iter().all(|part| sentence.contains(part)), "{sentence}");
-        }
-    }
-    let (status, sentence) = refused(&mut program(&["serve", "--config", "/nowhere/config.yaml"]));
-    assert_eq!(status, 1);
-    assert!(
-        sentence.contains("/nowhere/config.yaml") && sentence.contains("No such file"),
-        "{sentence}"
-    );
-}
-
-#[test]
-fn files_that_cannot_be_used_are_named_with_their_key() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    fs::write(path("garbage"), "garbage").unwrap();
-    fs::create_dir(path("keys")).unwrap();
-    fs::write(path("keys/active"), "k1").unwrap();
-    write_users(directory.path(), usual_users());
-    for (text, key, named) in [
-        (
-            format!(
-                "http: {{tls: {{certificateFile: {}, keyFile: x}}}}",
-                path("missing")
-            ),
-            "http.tls",
-            "missing",
-        ),
-        (
-            format!(
-                "http: {{tls: {{certificateFile: {0}, keyFile: {0}}}}}",
-                path("garbage")
-            ),
-            "http.tls",
-            "holds no PEM",
-        ),
-        (
-            format!("auth: {{usersFile: {}}}", path("garbage")),
-            "auth.usersFile",
-            "line 1",
-        ),
-        (
-            format!(
-                "auth: {{usersFile: {}, token: {{keysDirectory: {}, service: s}}}}",
-                path("users.yaml"),
-                path("keys")
-            ),
-            "auth.token.keysDirectory",
-            "no k1.pem",
-        ),
-    ] {
-        fs::write(path("config.yaml"), text).unwrap();
-        let (status, sentence) = refused(&mut program(&["serve", "--config", &path("config.yaml")]));
-        assert_eq!(status, 1);
-        assert!(
-            sentence.contains(key) && sentence.contains(named) && sentence.lines().count() == 1,
-            "{sentence}"
-        );
-        let (status, sentence) = refused(&mut program(&["check-config", "--files", &path("config.yaml")]));
-        assert_eq!(status, 1);
-        assert!(sentence.contains(named), "{sentence}");
-        assert_eq!(
-            refused(&mut program(&["check-config", &path("config.yaml")])).0,
-            0
-        );
-    }
-}
-
-#[test]
-fn a_port_that_is_taken_is_named_with_its_key() {
-    let directory = tempfile::tempdir().unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let (status, sentence) = refused(plain(directory.path()).env("REGISTRY_HTTP_ADDR", &address));
-    assert_eq!(status, 1);
-    let parts = [
-        "http.address",
-        &address,
-        "in use by another process",
-        "REGISTRY_HTTP_ADDR",
-    ];
-    assert!(parts.iter().all(|part| sentence.contains(part)), "{sentence}");
 }
 
 #[test]

@@ -20,6 +20,14 @@ pub struct TokenKeys {
 /// Why a set of keys cannot be used. The directory's name is the caller's to add.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
+    /// There is no key at all.
+    #[error(
+        "it has no <id>.pem; put a P-256 key there, as the README shows, and its id into a file \"active\""
+    )]
+    Empty,
+    /// Nothing says which key signs.
+    #[error("file active is empty; write the id of one of the .pem files, without .pem")]
+    NothingActive,
     /// The key that should sign is not there.
     #[error(
         "file active names key \"{active}\", but there is no {active}.pem; write the id of one of the .pem files"
@@ -43,6 +51,9 @@ impl TokenKeys {
     pub fn new(active: &str, keys: Vec<(String, Vec<u8>)>) -> Result<Self, KeysError> {
         ring_provider::install();
         let active = active.trim().to_owned();
+        if active.is_empty() {
+            return Err(KeysError::NothingActive);
+        }
         let mut signing = None;
         let mut verifying = HashMap::new();
         for (id, pem) in keys {
