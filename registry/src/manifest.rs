@@ -7,6 +7,7 @@
 mod document;
 mod invalid;
 mod parse;
+mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,7 @@ use portolan_oci::{Descriptor, Digest, MediaType};
 
 pub use invalid::InvalidManifest;
 pub use parse::{stored_media_type, stored_names};
+pub use references::References;
 
 /// A manifest or index that this registry accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]

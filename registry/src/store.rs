@@ -10,10 +10,13 @@
 //! - One process per volume. Dropping a future at any point is safe: what it started in a blocking thread completes.
 
 mod blobs;
+mod changes;
+mod collect;
 mod content;
 mod disk;
 mod error;
 mod expiry;
+mod holds;
 mod keys;
 mod links;
 mod locks;
@@ -36,19 +39,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::changes::{Change, Changes};
+use self::collect::Arming;
 use self::disk::Disk;
+use self::holds::Holds;
 use self::keys::Keys;
 use self::locks::Locks;
 use self::session::Sessions;
 
 pub use blobs::MountSource;
+pub use collect::{
+    CollectError, CollectOptions, CollectPhase, CollectProgress, CollectReport, Counts, Examined, Kept,
+};
 pub use content::BlobContent;
 pub use error::{
     BlobError, BodyError, Fault, ListError, ManifestError, OpenError, ReadOnlyReason, UploadError,
 };
+pub use holds::HoldError;
 pub use manifests::{PutOutcome, StoredManifest};
 pub use referrers::Referrers;
 pub use uploads::{Chunk, UploadStatus};
@@ -98,10 +108,14 @@ struct Inner {
     keys: Keys,
     disk: Disk,
     locks: Locks,
+    holds: Holds,
     sessions: Sessions,
     options: StoreOptions,
-    /// Held shared by every change while it runs, so that closing can wait for all of them.
-    changes: Arc<RwLock<()>>,
+    /// Every change while it runs, so that closing can wait for all of them and collecting for the earlier ones.
+    changes: Changes,
+    /// What is pushed while garbage is collected.
+    arming: Arming,
+    last_collection: Mutex<Option<CollectReport>>,
     is_closed: AtomicBool,
     /// True once everything that was on the volume at the start is known to be durable.
     settled: watch::Receiver<bool>,
@@ -111,7 +125,7 @@ struct Inner {
 
 /// Says that a change may be made, and keeps the volume from being closed meanwhile.
 struct Permit {
-    _change: OwnedRwLockReadGuard<()>,
+    _change: Change,
 }
 
 impl Store {
@@ -143,7 +157,7 @@ impl Store {
     /// Takes no further changes, waits for those that run and releases the volume for a successor.
     pub async fn close(&self) {
         self.inner.is_closed.store(true, Ordering::SeqCst);
-        let _all_done = self.inner.changes.write().await;
+        self.inner.changes.end().await;
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.release()).await;
     }
@@ -155,7 +169,7 @@ impl Inner {
         let mut settled = self.settled.clone();
         // The sender only goes away after it has said what it had to say.
         drop(settled.wait_for(|is_settled| *is_settled).await);
-        let change = Arc::clone(&self.changes).read_owned().await;
+        let change = self.changes.begin().ok_or(Fault::Closed)?;
         if self.is_closed.load(Ordering::SeqCst) {
             return Err(Fault::Closed);
         }

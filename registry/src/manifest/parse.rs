@@ -52,10 +52,17 @@ pub fn stored_media_type(bytes: &[u8]) -> MediaType {
 
 /// Whether stored bytes name `digest` as something that they need. What cannot be read may need anything.
 pub fn stored_names(bytes: &[u8], digest: &Digest) -> bool {
-    match serde_json::from_slice::<Document>(bytes) {
-        Ok(document) if document.fs_layers.is_none() => build(MediaType::new(""), document).names(digest),
-        _ => String::from_utf8_lossy(bytes).contains(digest.as_str()),
+    match stored_manifest(bytes) {
+        Some(manifest) => manifest.names(digest),
+        None => String::from_utf8_lossy(bytes).contains(digest.as_str()),
     }
+}
+
+/// Stored bytes as a manifest, though it may be none that would be accepted. None: they are not understood.
+pub(super) fn stored_manifest(bytes: &[u8]) -> Option<Manifest> {
+    let document: Document = serde_json::from_slice(bytes).ok()?;
+    let is_understood = document.fs_layers.is_none();
+    is_understood.then(|| build(MediaType::new(""), document))
 }
 
 fn is_schema1(media_type: &MediaType) -> bool {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName};
 
+use super::collect::Root;
 use super::content::BlobContent;
 use super::error::{BlobError, Fault};
 use super::links::{exists, read_link};
@@ -71,6 +72,11 @@ impl Store {
             if link.as_ref() != Some(&content) || !exists(&inner.keys.blob(&content))? {
                 return Ok(false);
             }
+            inner.arming.note(|| Root::Blob {
+                repository: target.clone(),
+                digest: digest.clone(),
+                content: content.clone(),
+            });
             inner.disk.write_small(
                 &inner.keys.layer_link(&target, &digest),
                 content.as_str().as_bytes(),

@@ -11,6 +11,11 @@
 //!   tmp/<n>                                                    small files before their rename; emptied at start
 //!   uploads/<uuid>.json  uploads/<uuid>.data                   upload sessions: whose, and the bytes so far
 //!   referrers/<name>/_/<alg>/<hex>/<alg>-<hex>                 subject / referrer: the referrer's descriptor
+//!   untagged/<name>/_/<alg>/<hex>                              since when nothing names this manifest
+//!   absent/<name>/_/<alg>/<hex>                                what this manifest names and was not there when it came
+//!   trash/<id>/record.json  trash/<id>/tag/                    a tag that may come back: what it named
+//!   inuse.json                                                 manifests to keep in every repository
+//!   hold/<name>                                                while it is there, nothing is collected
 //! ```
 //!
 //! No component of a repository name begins with `_`, so `_layers`, `_manifests` and `_` end the name.
@@ -126,11 +131,28 @@ impl Keys {
     }
 
     pub(super) fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> PathBuf {
-        let mut path = self.own.join("referrers");
+        self.about("referrers", repository, subject)
+    }
+
+    pub(super) fn untagged(&self, repository: &RepositoryName, manifest: &Digest) -> PathBuf {
+        self.about("untagged", repository, manifest)
+    }
+
+    pub(super) fn holds(&self) -> PathBuf {
+        self.own.join("hold")
+    }
+
+    pub(super) fn hold(&self, name: &str) -> PathBuf {
+        self.holds().join(name)
+    }
+
+    /// What the private tree says about one manifest of a repository.
+    fn about(&self, what: &str, repository: &RepositoryName, manifest: &Digest) -> PathBuf {
+        let mut path = self.own.join(what);
         path.push(repository.as_str());
         path.push("_");
-        path.push(subject.algorithm().as_str());
-        path.push(subject.hex());
+        path.push(manifest.algorithm().as_str());
+        path.push(manifest.hex());
         path
     }
 
@@ -142,6 +164,25 @@ impl Keys {
     ) -> PathBuf {
         let name = format!("{}-{}", referrer.algorithm(), referrer.hex());
         self.referrers(repository, subject).join(name)
+    }
+}
+
+#[expect(dead_code, reason = "for the marking")]
+impl Keys {
+    pub(super) fn absent(&self, repository: &RepositoryName, manifest: &Digest) -> PathBuf {
+        self.about("absent", repository, manifest)
+    }
+
+    pub(super) fn trash(&self) -> PathBuf {
+        self.own.join("trash")
+    }
+
+    pub(super) fn in_use(&self) -> PathBuf {
+        self.own.join("inuse.json")
+    }
+
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.shared.join("blobs")
     }
 }
 

@@ -13,6 +13,7 @@ use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag}
 
 use crate::manifest::{Manifest, stored_media_type, stored_names};
 
+use super::collect::Root;
 use super::error::{Fault, ManifestError};
 use super::links::{digests_in, exists, read_link, read_tag};
 use super::{Inner, Store, blocking};
@@ -61,6 +62,7 @@ impl Store {
             .iter()
             .map(|edge| &edge.digest)
             .chain(&contents)
+            .chain(&manifest.subject)
             .collect();
         let stripes = self.inner.locks.hold(&[&digest], &referred).await;
         let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
@@ -68,6 +70,11 @@ impl Store {
         blocking(move || {
             let _held = (permit, stripes, tag_locks);
             inner.require(&repository, &manifest, &contents)?;
+            inner.arming.note(|| Root::Manifest {
+                repository: repository.clone(),
+                digest: digest.clone(),
+                references: manifest.references(),
+            });
             inner.put(&repository, &manifest, &digest, &bytes)?;
             for tag in &tags {
                 inner
@@ -215,6 +222,11 @@ impl Inner {
         digest: &Digest,
         bytes: &[u8],
     ) -> Result<(), Fault> {
+        // A manifest that somebody pushes, with a tag or without, is not one that nobody has wanted for long.
+        let untagged = self.keys.untagged(repository, digest);
+        if exists(&untagged)? {
+            self.disk.remove_file(&untagged)?;
+        }
         self.disk.write_small(&self.keys.blob(digest), bytes)?;
         self.disk.write_small(
             &self.keys.revision_link(repository, digest),
@@ -263,6 +275,8 @@ impl Inner {
         let path = self.keys.blob(&content);
         let bytes = match read_limited(&path) {
             Ok(bytes) => bytes,
+            // It may have been collected since the link was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !exists(&link)? => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let problem = format!(
                     "its content \"{}\" is gone: push the manifest again",

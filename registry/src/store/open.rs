@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 use rustix::fs::Access;
 use tokio::sync::watch;
 
+use super::changes::Changes;
+use super::collect::Arming;
 use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
+use super::holds::Holds;
 use super::keys::Keys;
 use super::links::{names_in, read_file};
 use super::locks::Locks;
@@ -46,9 +49,12 @@ impl Store {
                 keys,
                 disk,
                 locks: Locks::new(),
+                holds: Holds::default(),
                 sessions: Sessions::default(),
                 options,
-                changes: Arc::default(),
+                changes: Changes::new(),
+                arming: Arming::default(),
+                last_collection: Mutex::default(),
                 is_closed: false.into(),
                 settled,
                 volume_lock: Mutex::new(volume_lock),

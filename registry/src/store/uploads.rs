@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::Stream;
 use portolan_oci::{Algorithm, Digest, RepositoryName, UploadId};
 
+use super::collect::Root;
 use super::error::{BodyError, Fault, UploadError};
 use super::links::{exists, read_file};
 use super::session::{Progress, Session, UploadRecord, Writing};
@@ -219,6 +220,11 @@ impl Inner {
             drop(self.discard(&session.id, Some(writing))); // what it was about is told below
             return Err(fault.into());
         }
+        self.arming.note(|| Root::Blob {
+            repository: session.repository.clone(),
+            digest: digest.clone(),
+            content: digest.clone(),
+        });
         let published = self
             .disk
             .publish(file.path(), &self.keys.blob(digest))

@@ -1,0 +1,83 @@
+//! What a stored document refers to: bytes in, digests out; pure.
+//!
+//! Whoever decides by this what may be removed must err on the side of too much: of a document that is not understood,
+//! everything counts that looks like a digest.
+
+use std::collections::BTreeSet;
+
+use portolan_oci::{Algorithm, Digest};
+
+use super::Manifest;
+use super::parse::stored_manifest;
+
+/// The digests in a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Config, layers and children: what someone who pulls the manifest asks for next.
+    pub digests: Vec<Digest>,
+    pub subject: Option<Digest>,
+}
+
+impl References {
+    /// Reads any document, also one that would not be accepted as a push.
+    pub fn stored(bytes: &[u8]) -> Self {
+        match stored_manifest(bytes) {
+            Some(manifest) => manifest.references(),
+            None => Self {
+                digests: digests_in_text(&String::from_utf8_lossy(bytes)),
+                subject: None,
+            },
+        }
+    }
+}
+
+impl Manifest {
+    pub fn references(&self) -> References {
+        References {
+            digests: self.edges.iter().map(|edge| edge.digest.clone()).collect(),
+            subject: self.subject.clone(),
+        }
+    }
+}
+
+fn digests_in_text(text: &str) -> Vec<Digest> {
+    let mut found = BTreeSet::new();
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for (at, name) in text.match_indices(algorithm.as_str()) {
+            let end = at + name.len() + 1 + algorithm.hex_len();
+            found.extend(text.get(at..end).and_then(|it| it.parse::<Digest>().ok()));
+        }
+    }
+    found.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(Algorithm::Sha256, text.as_bytes())
+    }
+
+    #[test]
+    fn an_image_refers_to_config_and_layers_and_apart_from_them_to_its_subject() {
+        let (config, layer, subject) = (digest("c"), digest("l"), digest("s"));
+        let text = format!(
+            r#"{{"schemaVersion":2,"config":{{"digest":"{config}"}},"layers":[{{"digest":"{layer}"}}],"subject":{{"digest":"{subject}"}}}}"#
+        );
+        let references = References::stored(text.as_bytes());
+        assert_eq!(references.digests, [config, layer]);
+        assert_eq!(references.subject, Some(subject));
+    }
+
+    #[test]
+    fn of_what_is_not_understood_every_digest_counts() {
+        let (one, two) = (digest("1"), Digest::of(Algorithm::Sha512, b"2"));
+        let schema1 = format!(r#"{{"schemaVersion":1,"fsLayers":[{{"blobSum":"{one}"}}],"x":"{two}"}}"#);
+        assert_eq!(References::stored(schema1.as_bytes()).digests, [one.clone(), two]);
+        assert_eq!(
+            References::stored(format!("not JSON {one}…").as_bytes()).digests,
+            [one]
+        );
+    }
+}
