@@ -27,7 +27,6 @@ check_workloads() {
 kubectl() { "$here/in" kubectl "$@"; }
 
 load_busybox() {
-  command -v busybox > /dev/null || apt-get -qq install busybox-static || return 1
   "$here/mkimage" localhost/busybox:1 "$(command -v busybox)" > "$work/busybox.tar" && "$here/load" "$work/busybox.tar"
 }
 
