@@ -3,11 +3,7 @@
 use http::Method;
 use portolan_config::Auth;
 
-use crate::fixture::{PASSWORD, Registry, started, usual_users, with_auth, write_users};
-
-async fn guarded() -> Registry {
-    started(with_auth).await
-}
+use crate::fixture::{PASSWORD, guarded, started, usual_users, write_users};
 
 #[tokio::test]
 async fn without_credentials_everything_asks_for_them() {

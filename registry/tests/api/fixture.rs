@@ -42,6 +42,11 @@ pub(crate) async fn open() -> Registry {
     started(|_, _| {}).await
 }
 
+/// A server with users and the token service.
+pub(crate) async fn guarded() -> Registry {
+    started(with_auth).await
+}
+
 /// A server whose configuration is changed first; the path is of an empty directory for its files.
 pub(crate) async fn started(change: impl FnOnce(&mut Config, &Path)) -> Registry {
     let directory = tempfile::tempdir().unwrap();

@@ -6,11 +6,7 @@ use http::Method;
 use portolan_config::Action;
 
 use crate::client::parameters;
-use crate::fixture::{PASSWORD, Registry, eventually, started, user, usual_users, with_auth, write_users};
-
-async fn guarded() -> Registry {
-    started(with_auth).await
-}
+use crate::fixture::{PASSWORD, eventually, guarded, user, usual_users, write_users};
 
 #[tokio::test]
 async fn the_challenge_leads_to_a_token_that_opens() {
