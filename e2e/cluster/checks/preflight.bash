@@ -20,6 +20,10 @@ check_preflight() {
   check "a missing Go is named" says "Go is not on PATH.*install Go" lacking go -- "$here/../tools/path" crane
   check "an old Go is named" says "needs Go [0-9.]* or newer" \
     shadow 'go=echo go1.20' -- env PORTOLAN_CACHE="$work/empty-cache" "$here/../tools/path" crane
+  check "a test run without Go says so" says "no go: install Go" lacking go -- "$clone/.ci/run"
+  check "a test run without Rust says so" says "no cargo: install Rust [0-9.]* or newer" lacking cargo -- "$clone/.ci/run"
+  check "a test run with an old Rust says so" says "Rust 1.80.0 is too old.* or a newer one" \
+    shadow 'rustc=echo "rustc 1.80.0 (today)"' -- "$clone/.ci/run"
 }
 
 # says PATTERN COMMAND...: it fails with 1, and its last line matches.
