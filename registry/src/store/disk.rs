@@ -7,39 +7,20 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{Fault, ReadOnlyReason};
 
-/// One change of the volume, as a [`Seam`] sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    CreateDirectory,
-    Write,
-    SyncFile,
-    Rename,
-    OpenDirectory,
-    SyncDirectory,
-    Remove,
-}
+mod remove;
+mod seam;
 
-/// Is asked before each step; an error takes the place of the step. Tests stop the store between any two steps with it.
-pub(super) trait Seam: Send + Sync {
-    fn before(&self, step: Step, path: &Path) -> io::Result<()>;
-}
-
-/// The seam of a real volume: lets everything through.
-pub(super) struct Direct;
-
-impl Seam for Direct {
-    fn before(&self, _: Step, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
+#[cfg(test)]
+pub(super) use seam::Step;
+pub(super) use seam::{Direct, Effect, Seam};
 
 pub(super) struct Disk {
     root: PathBuf,
@@ -99,25 +80,37 @@ impl Disk {
             .inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
-    /// Asks the seam, for a step that is taken elsewhere.
-    pub(super) fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        self.seam.before(step, path)
-    }
-
     /// Writes a file without making it durable. Who wants that goes on with the same descriptor: another one need not
     /// hear that writing the pages back has failed.
     pub(super) fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<File, Fault> {
-        self.seam
-            .before(Step::Write, path)
-            .and_then(|()| {
-                OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .open(path)
-            })
-            .and_then(|mut file| file.write_all(bytes).map(|()| file))
+        self.create_file(path, OpenOptions::new().write(true).create(true).truncate(true))
+            .and_then(|file| self.write_at(&file, path, 0, bytes).map(|()| file))
             .map_err(|error| self.fault("write", path, error))
+    }
+
+    /// Opens a file with options that make a new one unless it is there.
+    pub(super) fn create_file(&self, path: &Path, options: &OpenOptions) -> io::Result<File> {
+        let mut opened = None;
+        self.seam.take(&Effect::CreateFile { path }, &mut || {
+            opened = Some(options.open(path)?);
+            Ok(())
+        })?;
+        opened.ok_or_else(|| io::Error::other("the seam has not opened it"))
+    }
+
+    pub(super) fn write_at(&self, file: &File, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let effect = Effect::Write {
+            path,
+            file,
+            offset,
+            bytes,
+        };
+        self.seam.take(&effect, &mut || file.write_all_at(bytes, offset))
+    }
+
+    pub(super) fn set_length(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
+        let effect = Effect::SetLength { path, file, length };
+        self.seam.take(&effect, &mut || file.set_len(length))
     }
 
     /// Puts a file whose bytes are durable in the place of `target`: its name, then the name's directory.
@@ -138,54 +131,6 @@ impl Disk {
         self.rename(from, target)
             .map_err(|error| self.fault("rename a file to", target, error))?;
         self.sync_directory(&opened, directory)
-    }
-
-    /// Unlinks a file and makes that durable. False: there was none.
-    pub(super) fn remove_file(&self, path: &Path) -> Result<bool, Fault> {
-        let directory = parent(path);
-        let removed = self.open_directory(directory).and_then(|opened| {
-            self.seam.before(Step::Remove, path)?;
-            fs::remove_file(path).map(|()| opened)
-        });
-        match removed {
-            Ok(opened) => self.sync_directory(&opened, directory).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(self.fault("remove", path, error)),
-        }
-    }
-
-    /// Unlinks a file that nobody misses or minds after a power cut.
-    pub(super) fn discard(&self, path: &Path) -> Result<(), Fault> {
-        match self
-            .seam
-            .before(Step::Remove, path)
-            .and_then(|()| fs::remove_file(path))
-        {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault("remove", path, error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes a directory that may be empty now; whatever keeps it is no harm.
-    pub(super) fn remove_if_empty(&self, directory: &Path) {
-        self.forget(directory);
-        if self.seam.before(Step::Remove, directory).is_ok() {
-            drop(fs::remove_dir(directory));
-        }
-    }
-
-    /// Takes a whole directory out of sight by one durable rename, then removes what was in it.
-    pub(super) fn remove_directory(&self, directory: &Path) -> Result<(), Fault> {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let aside = self.temporary.join(number.to_string());
-        self.forget(directory);
-        let opened = self
-            .open_directory(parent(directory))
-            .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
-            .map_err(|error| self.fault("remove", directory, error))?;
-        self.sync_directory(&opened, parent(directory))?;
-        drop(fs::remove_dir_all(&aside)); // a rest is removed at the next start
-        Ok(())
     }
 
     /// Makes a directory and what leads to it, durably.
@@ -216,24 +161,22 @@ impl Disk {
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.seam.before(Step::CreateDirectory, path)?;
-        match fs::create_dir(path) {
+        let effect = Effect::CreateDirectory { path };
+        self.seam.take(&effect, &mut || match fs::create_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             created => created,
-        }
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.seam.before(Step::Rename, to)?;
-        fs::rename(from, to)
+        self.seam
+            .take(&Effect::Rename { from, to }, &mut || fs::rename(from, to))
     }
 
     /// Makes the bytes of a file durable. A full volume has lost this file only.
     pub(super) fn sync_file(&self, file: &File, path: &Path) -> Result<(), Fault> {
-        let synced = self
-            .seam
-            .before(Step::SyncFile, path)
-            .and_then(|()| file.sync_data());
+        let effect = Effect::SyncFile { path, file };
+        let synced = self.seam.take(&effect, &mut || file.sync_data());
         synced.map_err(|error| {
             if is_full(&error) {
                 self.fault("fsync", path, error)
@@ -246,16 +189,22 @@ impl Disk {
     /// Opens a directory before something in it changes: when that fails, as it does when there are too many open
     /// files, nothing has happened yet.
     fn open_directory(&self, path: &Path) -> io::Result<File> {
-        self.seam.before(Step::OpenDirectory, path)?;
+        self.seam.take(&Effect::OpenDirectory { path }, &mut || Ok(()))?;
         File::open(path)
     }
 
     fn sync_directory(&self, directory: &File, path: &Path) -> Result<(), Fault> {
-        let synced = self
-            .seam
-            .before(Step::SyncDirectory, path)
-            .and_then(|()| directory.sync_all());
+        let effect = Effect::SyncDirectory { path };
+        let synced = self.seam.take(&effect, &mut || directory.sync_all());
         synced.map_err(|error| self.fail(path, &error))
+    }
+
+    /// Makes everything durable that anybody has written to the volume.
+    pub(super) fn sync_volume(&self) -> io::Result<()> {
+        let path = self.root.as_path();
+        let volume = File::open(path)?;
+        let effect = Effect::SyncVolume { path };
+        self.seam.take(&effect, &mut || Ok(rustix::fs::syncfs(&volume)?))
     }
 
     /// What earlier writes came to is unknown after a failed fsync, and a second fsync may wrongly succeed: no more
@@ -289,12 +238,6 @@ impl Disk {
                 source,
             },
         }
-    }
-
-    fn forget(&self, directory: &Path) {
-        let mut durable = lock(&self.durable);
-        durable.remove(directory);
-        durable.remove(&directory.join("current"));
     }
 }
 

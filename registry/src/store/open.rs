@@ -72,12 +72,10 @@ impl Store {
     fn settle(&self, settle: watch::Sender<bool>) {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
-            let root = inner.keys.root();
-            let synced = File::open(root).and_then(|file| Ok(rustix::fs::syncfs(file)?));
-            if let Err(error) = synced {
+            if let Err(error) = inner.disk.sync_volume() {
                 let reason = format!(
                     "sync of \"{}\" failed ({error}): check the volume, then restart",
-                    root.display()
+                    inner.keys.root().display()
                 );
                 inner.disk.set_read_only(ReadOnlyReason::Failed(reason));
             }
@@ -262,7 +260,8 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let mut was_clean = is_new && !keys.shared().exists();
     let was_changed_since = has_newer_blobs(keys);
     let temporary = keys.temporary();
-    if let Err(source) = empty(&temporary) {
+    // What a predecessor left of unfinished small files.
+    if let Err(source) = disk.empty(&temporary) {
         return Err(OpenError::Io {
             path: temporary,
             cause: source,
@@ -336,24 +335,6 @@ fn check_format(keys: &Keys) -> Result<bool, OpenError> {
         }),
         None => Err(OpenError::BadFormat { path }),
     }
-}
-
-/// Removes what a predecessor left of unfinished small files.
-fn empty(directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 impl Drop for Inner {

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use portolan_oci::{Algorithm, Hasher};
 
-use super::disk::{Disk, Step, lock};
+use super::disk::{Disk, lock};
 use super::error::{Fault, ReadOnlyReason};
 use super::uploads::BATCH_BYTES;
 
@@ -35,15 +35,9 @@ enum Loss {
 impl UploadFile {
     /// Opens the file, new or with what a predecessor has received.
     pub(super) fn open(disk: &Disk, path: PathBuf) -> Result<Self, Fault> {
-        let opened = disk.before(Step::Write, &path).and_then(|()| {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-        });
-        match opened {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        match disk.create_file(&path, &options) {
             Ok(file) => Ok(Self {
                 path,
                 file,
@@ -66,10 +60,9 @@ impl UploadFile {
         mut written: impl FnMut(&Bytes),
     ) -> Result<(), Fault> {
         let mut append = || -> io::Result<()> {
-            disk.before(Step::Write, &self.path)?;
             let mut offset = offset;
             for piece in pieces {
-                self.file.write_all_at(piece, offset)?;
+                disk.write_at(&self.file, &self.path, offset, piece)?;
                 offset += piece.len() as u64;
                 written(piece);
             }
@@ -90,7 +83,7 @@ impl UploadFile {
             });
         }
         if found > length {
-            self.file.set_len(length).map_err(fault)
+            disk.set_length(&self.file, &self.path, length).map_err(fault)
         } else {
             Ok(())
         }

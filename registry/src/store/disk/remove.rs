@@ -1,0 +1,148 @@
+//! Taking files and directories away, durably where somebody was told so. Paths come in; blocking IO.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::{Disk, Effect, Fault, lock, parent};
+
+impl Disk {
+    /// Unlinks a file and makes that durable. False: there was none.
+    pub(in crate::store) fn remove_file(&self, path: &Path) -> Result<bool, Fault> {
+        let directory = parent(path);
+        let removed = self
+            .open_directory(directory)
+            .and_then(|opened| self.unlink(path).map(|()| opened));
+        match removed {
+            Ok(opened) => self.sync_directory(&opened, directory).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.fault("remove", path, error)),
+        }
+    }
+
+    /// Unlinks many files and makes that durable, with one fsync for each directory in which something has changed. The
+    /// directory of a file that was alone in it by its nature goes with the file. The caller sees to it that nobody
+    /// writes to these paths meanwhile.
+    #[expect(dead_code, reason = "garbage collection is about to use it")]
+    pub(in crate::store) fn remove_files(&self, paths: &[PathBuf]) -> Result<(), Fault> {
+        let mut changed: BTreeMap<PathBuf, File> = BTreeMap::new();
+        let removed = paths
+            .iter()
+            .try_for_each(|path| self.remove_one(path, &mut changed));
+        // What was removed before something failed is made durable all the same.
+        for (directory, opened) in &changed {
+            self.sync_directory(opened, directory)?;
+        }
+        removed
+    }
+
+    fn remove_one(&self, path: &Path, changed: &mut BTreeMap<PathBuf, File>) -> Result<(), Fault> {
+        let directory = parent(path);
+        let fault = |error| self.fault("remove", path, error);
+        // Both are opened before anything changes: later there may be too many open files.
+        let opened = match self.open_directory(directory) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fault(error)),
+        };
+        let above = parent(directory);
+        let is_alone = is_alone_in_its_directory(path);
+        if is_alone && !changed.contains_key(above) {
+            changed.insert(above.to_owned(), self.open_directory(above).map_err(fault)?);
+        }
+        match self.unlink(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            unlinked => unlinked.map_err(fault)?,
+        }
+        if !(is_alone && self.remove_empty(directory)) {
+            changed.entry(directory.to_owned()).or_insert(opened);
+        }
+        Ok(())
+    }
+
+    /// Unlinks a file, and its directory if it was alone there. It may come back after a power cut.
+    #[expect(dead_code, reason = "garbage collection is about to use it")]
+    pub(in crate::store) fn remove_unsynced(&self, path: &Path) -> Result<(), Fault> {
+        self.discard(path)?;
+        if is_alone_in_its_directory(path) {
+            self.remove_empty(parent(path));
+        }
+        Ok(())
+    }
+
+    /// Unlinks a file that nobody misses or minds after a power cut.
+    pub(in crate::store) fn discard(&self, path: &Path) -> Result<(), Fault> {
+        match self.unlink(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a directory that may be empty now; whatever keeps it is no harm.
+    pub(in crate::store) fn remove_if_empty(&self, directory: &Path) {
+        self.remove_empty(directory);
+    }
+
+    fn remove_empty(&self, directory: &Path) -> bool {
+        self.forget(directory);
+        let effect = Effect::RemoveDirectory { path: directory };
+        self.seam.take(&effect, &mut || fs::remove_dir(directory)).is_ok()
+    }
+
+    /// Takes a whole directory out of sight by one durable rename, then removes what was in it.
+    pub(in crate::store) fn remove_directory(&self, directory: &Path) -> Result<(), Fault> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let aside = self.temporary.join(number.to_string());
+        self.forget(directory);
+        let opened = self
+            .open_directory(parent(directory))
+            .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
+            .map_err(|error| self.fault("remove", directory, error))?;
+        self.sync_directory(&opened, parent(directory))?;
+        drop(self.remove_tree(&aside)); // a rest is removed at the next start
+        Ok(())
+    }
+
+    /// Removes everything in a directory, which need not be there.
+    pub(in crate::store) fn empty(&self, directory: &Path) -> io::Result<()> {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.remove_tree(&entry.path())?;
+            } else {
+                self.unlink(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_tree(&self, directory: &Path) -> io::Result<()> {
+        self.empty(directory)?;
+        let effect = Effect::RemoveDirectory { path: directory };
+        self.seam.take(&effect, &mut || fs::remove_dir(directory))
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.seam
+            .take(&Effect::RemoveFile { path }, &mut || fs::remove_file(path))
+    }
+
+    fn forget(&self, directory: &Path) {
+        let mut durable = lock(&self.durable);
+        durable.remove(directory);
+        durable.remove(&directory.join("current"));
+    }
+}
+
+/// Links and data have a directory of their own, which the stripe of their digest covers. Others stand side by side, and
+/// their directory may be written to at any time.
+fn is_alone_in_its_directory(path: &Path) -> bool {
+    path.ends_with("link") || path.ends_with("data")
+}
