@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, condition, message};
 
-fn leaf(host: &str) -> CertificateAndKey {
+pub(crate) fn leaf(host: &str) -> CertificateAndKey {
     let validity = Validity {
         not_before: Timestamp::from_second(1_700_000_000).unwrap(),
         not_after: Timestamp::from_second(4_000_000_000).unwrap(),
@@ -25,7 +25,7 @@ fn leaf(host: &str) -> CertificateAndKey {
     issue_leaf(&authority, &request).unwrap()
 }
 
-fn tls_secret(certificate: &str, key: &str) -> Value {
+pub(crate) fn tls_secret(certificate: &str, key: &str) -> Value {
     json!({"type": "kubernetes.io/tls", "stringData": {"tls.crt": certificate, "tls.key": key}})
 }
 
