@@ -85,6 +85,17 @@ impl Identity {
         }
     }
 
+    /// Is this repository to be listed for this request? A token for the catalog lists what its user may read, another
+    /// one what it may read itself.
+    pub fn may_list(&self, repository: &RepositoryName) -> bool {
+        match self {
+            Self::User {
+                scopes: Some(scopes), ..
+            } if !scopes.iter().any(Scope::covers_catalog) => self.may(repository, Action::Pull),
+            _ => self.holds(repository, Action::Pull),
+        }
+    }
+
     /// Does the user file grant that, whatever the token says?
     pub fn holds(&self, repository: &RepositoryName, action: Action) -> bool {
         match self {

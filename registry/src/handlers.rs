@@ -22,6 +22,7 @@ use crate::auth::Identity;
 use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::request_body::RequestBody;
+use crate::route::Query;
 
 /// What a handler knows beside the operation.
 #[derive(Debug)]
@@ -124,14 +125,16 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Where the next page is: relative, and with everything that the client had asked for.
-fn next_page(response: &mut Response<Body>, path: &str, parameters: &[(&str, &str)]) {
+fn next_page(call: &Call<'_>, response: &mut Response<Body>, path: &str, place: &[(&str, &str)]) {
     let encoded = |text: &str| utf8_percent_encode(text, QUERY_VALUE).to_string();
-    let query: Vec<String> = parameters
-        .iter()
-        .map(|(key, value)| format!("{key}={}", encoded(value)))
+    let asked = Query::parse(call.parts.uri.query().unwrap_or_default()).unwrap_or_default();
+    let parameters: Vec<String> = asked
+        .without(&["n", "last"])
+        .chain(place.iter().copied())
+        .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)))
         .collect();
     response.headers_mut().insert(
         LINK,
-        header(&format!("<{path}?{}>; rel=\"next\"", query.join("&"))),
+        header(&format!("<{path}?{}>; rel=\"next\"", parameters.join("&"))),
     );
 }

@@ -43,8 +43,9 @@ pub fn decide(identity: &Identity, operation: &Operation) -> Decision {
         return if known {
             Decision::Allow
         } else {
+            let lists = matches!(operation, Operation::ListRepositories(_));
             Decision::Challenge {
-                scopes: vec![],
+                scopes: lists.then(Scope::catalog).into_iter().collect(),
                 error: None,
             }
         };
@@ -55,6 +56,7 @@ pub fn decide(identity: &Identity, operation: &Operation) -> Decision {
             error: None,
         };
     }
+    // not by the token's scopes: clients take 401 for the end of mounting, and few ask for both scopes ahead
     let source_held = need
         .source
         .is_none_or(|source| identity.holds(source, Action::Pull));
@@ -69,10 +71,7 @@ pub fn decide(identity: &Identity, operation: &Operation) -> Decision {
             }
         };
     }
-    let source_allowed = need
-        .source
-        .is_none_or(|source| identity.may(source, Action::Pull));
-    if !identity.may(need.repository, need.action) || (source_held && !source_allowed) {
+    if !identity.may(need.repository, need.action) {
         let error = Some(ChallengeError::InsufficientScope);
         return Decision::Challenge {
             scopes: need.scopes(source_held),

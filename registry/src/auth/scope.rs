@@ -1,19 +1,37 @@
-//! Token scopes: `repository:team/app:pull,push` in, what is asked for out; and back as the claim of a token. Pure.
+//! Token scopes: `repository:team/app:pull,push` or `registry:catalog:*` in, what is asked for out; and back as the claim
+//! of a token. Pure.
 
 use portolan_config::Action;
 use portolan_oci::RepositoryName;
 use serde::{Deserialize, Serialize};
 
-/// Some actions in one repository: an entry of a token's `access` claim.
+/// Some actions in one repository, or the list of repositories: an entry of a token's `access` claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    actions: Vec<Action>,
+    actions: Vec<Granted>,
+}
+
+/// What stands in the last part of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Granted {
+    Action(Action),
+    Listing(Listing),
+}
+
+/// The only right there is on the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Listing {
+    #[serde(rename = "*")]
+    All,
 }
 
 const REPOSITORY: &str = "repository";
+const REGISTRY: &str = "registry";
+const CATALOG: &str = "catalog";
 
 impl Scope {
     /// Actions in a repository.
@@ -21,7 +39,16 @@ impl Scope {
         Self {
             kind: REPOSITORY.to_owned(),
             name: repository.as_str().to_owned(),
-            actions: actions.into_iter().collect(),
+            actions: actions.into_iter().map(Granted::Action).collect(),
+        }
+    }
+
+    /// The list of repositories.
+    pub fn catalog() -> Self {
+        Self {
+            kind: REGISTRY.to_owned(),
+            name: CATALOG.to_owned(),
+            actions: vec![Granted::Listing(Listing::All)],
         }
     }
 
@@ -32,6 +59,9 @@ impl Scope {
         let (kind, rest) = text.split_once(':')?;
         let (name, actions) = rest.rsplit_once(':')?;
         let kind = kind.split('(').next()?;
+        if (kind, name, actions) == (REGISTRY, CATALOG, "*") {
+            return Some(Self::catalog());
+        }
         if kind != REPOSITORY {
             return None;
         }
@@ -62,13 +92,17 @@ impl Scope {
             .collect()
     }
 
-    /// What is left of this scope when only some actions are granted; `None` when nothing is.
+    /// What is left of this scope when only some actions are granted; `None` when nothing is. The catalog is everybody's:
+    /// it lists to each what each may read.
     pub fn narrowed(&self, mut granted: impl FnMut(&str, Action) -> bool) -> Option<Self> {
         let actions: Vec<_> = self
             .actions
             .iter()
             .copied()
-            .filter(|action| granted(&self.name, *action))
+            .filter(|it| match it {
+                Granted::Action(action) => granted(&self.name, *action),
+                Granted::Listing(Listing::All) => true,
+            })
             .collect();
         (!actions.is_empty()).then(|| Self {
             actions,
@@ -78,7 +112,14 @@ impl Scope {
 
     /// Does this scope allow that?
     pub fn covers(&self, repository: &RepositoryName, action: Action) -> bool {
-        self.kind == REPOSITORY && self.name == repository.as_str() && self.actions.contains(&action)
+        self.kind == REPOSITORY
+            && self.name == repository.as_str()
+            && self.actions.contains(&Granted::Action(action))
+    }
+
+    /// Does this scope allow to list repositories?
+    pub fn covers_catalog(&self) -> bool {
+        *self == Self::catalog()
     }
 }
 
@@ -87,7 +128,11 @@ impl std::fmt::Display for Scope {
         write!(f, "{}:{}:", self.kind, self.name)?;
         for (n, action) in self.actions.iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
-            write!(f, "{comma}{}", action.as_str())?;
+            let action = match action {
+                Granted::Action(action) => action.as_str(),
+                Granted::Listing(Listing::All) => "*",
+            };
+            write!(f, "{comma}{action}")?;
         }
         Ok(())
     }
@@ -115,7 +160,8 @@ mod tests {
     #[test]
     fn what_is_unknown_grants_nothing() {
         for text in [
-            "registry:catalog:*",
+            "registry:catalog:pull",
+            "registry:other:*",
             "repository::pull",
             "repository:a",
             "repository:host:5000/a:pull",
@@ -126,6 +172,17 @@ mod tests {
         }
         let scope = Scope::parse("repository:a:pull,admin,pull").unwrap();
         assert_eq!(scope.to_string(), "repository:a:pull");
+    }
+
+    #[test]
+    fn the_catalog_is_a_scope_of_its_own_and_survives_a_token() {
+        let scope = Scope::parse("registry:catalog:*").unwrap();
+        assert!(scope.covers_catalog());
+        assert_eq!(scope.to_string(), "registry:catalog:*");
+        assert_eq!(scope.narrowed(|_, _| false), Some(scope.clone()));
+        let claim = serde_json::to_string(&scope).unwrap();
+        assert_eq!(claim, r#"{"type":"registry","name":"catalog","actions":["*"]}"#);
+        assert_eq!(serde_json::from_str::<Scope>(&claim).unwrap(), scope);
     }
 
     #[test]

@@ -32,13 +32,11 @@ pub(super) async fn list(
             .insert(applied, HeaderValue::from_static("artifactType"));
     }
     if let Some(last) = found.descriptors.last().filter(|_| found.has_more) {
-        let mut parameters: Vec<(&str, &str)> =
-            types.iter().map(|it| ("artifactType", it.as_str())).collect();
-        parameters.push(("last", last.digest.as_str()));
         next_page(
+            call,
             &mut response,
             &format!("/v2/{name}/referrers/{subject}"),
-            &parameters,
+            &[("last", last.digest.as_str())],
         );
     }
     Ok(response)

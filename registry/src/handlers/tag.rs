@@ -13,6 +13,7 @@ pub(super) async fn list(call: &Call<'_>, name: &RepositoryName, page: Page) -> 
     let mut response = json(json!({"name": name.as_str(), "tags": tags}).to_string());
     if let Some(last) = tags.last().filter(|_| found.has_more) {
         next_page(
+            call,
             &mut response,
             &format!("/v2/{name}/tags/list"),
             &[("n", &limit.to_string()), ("last", last)],

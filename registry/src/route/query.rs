@@ -37,6 +37,14 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every parameter but these, in order.
+    pub fn without<'a>(&'a self, keys: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0
+            .iter()
+            .filter(move |(k, _)| !keys.contains(&k.as_str()))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Every value of a parameter.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0

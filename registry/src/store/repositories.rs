@@ -9,11 +9,13 @@ use super::links::{exists, names_in};
 use super::{Inner, Page, Store, blocking};
 
 impl Store {
-    /// A page of the names of all repositories, in byte order, beginning behind `after`, which need not exist.
+    /// A page of the names of those repositories that are `wanted`, in byte order, beginning behind `after`, which need not
+    /// exist. The directories are walked once, and no further than to the end of the page.
     pub async fn repositories(
         &self,
         after: Option<&str>,
         limit: usize,
+        wanted: impl Fn(&RepositoryName) -> bool + Send + 'static,
     ) -> Result<Page<RepositoryName>, ListError> {
         let (inner, after) = (Arc::clone(&self.inner), after.map(str::to_owned));
         blocking(move || {
@@ -25,6 +27,9 @@ impl Store {
                 return Ok(page);
             }
             inner.walk_repositories(after.as_deref(), &mut |name| {
+                if !wanted(&name) {
+                    return Ok(true);
+                }
                 page.has_more = page.items.len() == limit;
                 if !page.has_more {
                     page.items.push(name);

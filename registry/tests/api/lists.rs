@@ -53,6 +53,22 @@ async fn pages_of_tags_follow_each_other_without_gap_or_overlap() {
     assert_eq!(seen, ["a", "b", "c", "d", "e"]);
 }
 
+/// P123.
+#[tokio::test]
+async fn the_address_of_the_next_page_keeps_what_else_was_asked() {
+    let registry = tagged(&["a", "b", "c"]).await;
+    let answer = registry
+        .get("/v2/a/tags/list?ns=docker.io&n=1&last=a&x=%2B")
+        .await
+        .expect(200);
+    let path = next(&answer).unwrap();
+    assert_eq!(
+        path,
+        "/v2/a/tags/list?ns=docker%2Eio&x=%2B&n=1&last=b".replace("%2E", ".")
+    );
+    assert_eq!(registry.get(&path).await.json()["tags"], json!(["c"]));
+}
+
 #[tokio::test]
 async fn edges_of_paging_are_what_clients_expect() {
     let registry = tagged(&["a", "b", "c"]).await;

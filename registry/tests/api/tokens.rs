@@ -113,7 +113,10 @@ async fn a_token_holds_what_is_granted_of_what_is_asked() {
     );
     let joined =
         scope("scope=repository%3Ateam%2Fa%3Apull+repository:team/b:pull%20registry:catalog:*").await;
-    assert_eq!(joined, "repository:team/a:pull repository:team/b:pull");
+    assert_eq!(
+        joined,
+        "repository:team/a:pull repository:team/b:pull registry:catalog:*"
+    );
 }
 
 #[tokio::test]
@@ -140,37 +143,66 @@ async fn a_token_is_also_given_for_a_form() {
     post("%ff".to_owned()).await.expect(400);
 }
 
+/// P31, P85, P88: what a token was asked for decides about the target of a mount, what its user may read about the source.
 #[tokio::test]
-async fn a_mount_takes_a_token_for_both_repositories() {
+async fn a_mount_is_never_refused_for_a_token_that_does_not_name_its_source() {
     let registry = guarded().await;
     let digest = portolan_oci::Digest::of(portolan_oci::Algorithm::Sha256, b"x");
-    let push = format!("/v2/team/a/blobs/uploads/?digest={digest}");
-    registry
-        .asking(Method::POST, &push)
-        .basic("writer", PASSWORD)
-        .body("x")
-        .send()
-        .await
-        .expect(201);
-    let mount = format!("/v2/team/b/blobs/uploads/?mount={digest}&from=team/a");
+    for repository in ["team/a", "vault/a"] {
+        let push = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        let asking = registry.asking(Method::POST, &push).basic("root", PASSWORD);
+        asking.body("x").send().await.expect(201);
+    }
     let narrow = registry
         .token("writer", PASSWORD, "repository:team/b:pull,push")
         .await;
-    let refused = registry
-        .asking(Method::POST, &mount)
-        .bearer(&narrow)
-        .send()
-        .await
-        .expect(401);
+    let both = registry
+        .token(
+            "writer",
+            PASSWORD,
+            "repository:team/b:pull,push repository:team/a:pull",
+        )
+        .await;
+    let mount = |query: String, token: &str| {
+        let path = format!("/v2/team/b/blobs/uploads/?mount={digest}{query}");
+        registry.asking(Method::POST, &path).bearer(token).send_owned()
+    };
+    for token in [&narrow, &both] {
+        mount("&from=team/a".to_owned(), token).await.expect(201);
+        mount(String::new(), token).await.expect(201);
+        // a source that the user may not read is one that does not have it
+        mount("&from=vault/a".to_owned(), token).await.expect(202);
+    }
+    let reading = registry.token("writer", PASSWORD, "repository:team/a:pull").await;
+    let refused = mount("&from=team/a".to_owned(), &reading).await.expect(401);
     let scope = parameters(refused.challenges()[0])["scope"].clone();
     assert_eq!(scope, "repository:team/b:pull,push repository:team/a:pull");
-    let wide = registry.token("writer", PASSWORD, &scope).await;
-    registry
-        .asking(Method::POST, &mount)
-        .bearer(&wide)
-        .send()
-        .await
-        .expect(201);
+}
+
+/// P33, P126: a token for the catalog lists what its user may read, any other what it is for.
+#[tokio::test]
+async fn the_catalog_is_listed_as_far_as_the_token_goes() {
+    let registry = guarded().await;
+    let digest = portolan_oci::Digest::of(portolan_oci::Algorithm::Sha256, b"x");
+    for repository in ["team/a", "team/b", "vault/a"] {
+        let push = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        let asking = registry.asking(Method::POST, &push).basic("root", PASSWORD);
+        asking.body("x").send().await.expect(201);
+    }
+    let refused = registry.get("/v2/_catalog").await.expect(401);
+    let scope = parameters(refused.challenges()[0])["scope"].clone();
+    assert_eq!(scope, "registry:catalog:*");
+    for (scope, listed) in [
+        (scope.as_str(), serde_json::json!(["team/a", "team/b"])),
+        ("repository:team/b:pull", serde_json::json!(["team/b"])),
+        ("repository:team/b:push", serde_json::json!([])),
+        ("repository:vault/a:pull", serde_json::json!([])),
+    ] {
+        let token = registry.token("reader", PASSWORD, scope).await;
+        let asking = registry.asking(Method::GET, "/v2/_catalog").bearer(&token);
+        let answer = asking.send().await.expect(200);
+        assert_eq!(answer.json()["repositories"], listed, "{scope}");
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ fn without_access_control_everything_is_allowed() {
 fn who_gives_no_credentials_is_asked_for_them_with_the_scope_to_ask_for() {
     let scopes = |method, path| challenged(&decision(&Identity::Anonymous, method, path));
     assert_eq!(scopes("GET", "/v2/"), Vec::<String>::new());
-    assert_eq!(scopes("GET", "/v2/_catalog"), Vec::<String>::new());
+    assert_eq!(scopes("GET", "/v2/_catalog"), ["registry:catalog:*"]);
     for (method, path) in READS {
         assert_eq!(scopes(method, path), ["repository:a/x:pull"], "{method} {path}");
     }
@@ -195,14 +195,23 @@ fn a_mount_needs_the_source_to_be_readable() {
     assert_eq!(decision(&writer, "POST", mount), Decision::Allow);
     assert_eq!(decision(&writer, "POST", foreign), Decision::AllowWithoutMount);
     let one_scope = identity("writer", Some(&["repository:a/x:pull,push"]));
+    assert_eq!(decision(&one_scope, "POST", mount), Decision::Allow);
+    assert_eq!(decision(&one_scope, "POST", foreign), Decision::AllowWithoutMount);
+    let no_target = identity("writer", Some(&["repository:a/y:pull"]));
     assert_eq!(
-        challenged(&decision(&one_scope, "POST", mount)),
+        challenged(&decision(&no_target, "POST", mount)),
         ["repository:a/x:pull,push", "repository:a/y:pull"]
     );
-    assert_eq!(decision(&one_scope, "POST", foreign), Decision::AllowWithoutMount);
-    let both = identity(
-        "writer",
-        Some(&["repository:a/x:pull,push", "repository:a/y:pull"]),
-    );
-    assert_eq!(decision(&both, "POST", mount), Decision::Allow);
+}
+
+#[test]
+fn the_catalog_lists_what_the_user_may_read_narrowed_by_tokens_for_something_else() {
+    let lists =
+        |scopes: Option<&[&str]>, name: &str| identity("reader", scopes).may_list(&name.parse().unwrap());
+    for scopes in [None, Some(&["registry:catalog:*"][..])] {
+        assert!(lists(scopes, "a/x") && lists(scopes, "a/y") && !lists(scopes, "b"));
+    }
+    let narrow = Some(&["repository:a/x:pull"][..]);
+    assert!(lists(narrow, "a/x") && !lists(narrow, "a/y"));
+    assert!(!lists(Some(&[]), "a/x"));
 }

@@ -46,7 +46,7 @@ async fn adopted_volume_is_served_extended_and_cleaned() {
     );
     assert_eq!(read_blob(&store, &name, &config).await, b"{}");
     assert_eq!(
-        store.repositories(None, 10).await.unwrap().items,
+        store.repositories(None, 10, |_| true).await.unwrap().items,
         std::slice::from_ref(&name)
     );
     assert_eq!(
@@ -184,7 +184,14 @@ async fn its_upload_directories_are_neither_repositories_nor_ours() {
         .join("_uploads/x/data");
     write(&upload, b"bytes");
     let store = volume.open().await;
-    assert!(store.repositories(None, 10).await.unwrap().items.is_empty());
+    assert!(
+        store
+            .repositories(None, 10, |_| true)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     store.upload_start(&repository("half"), None).await.unwrap();
     store.expire_uploads().await.unwrap();
     assert!(upload.exists());

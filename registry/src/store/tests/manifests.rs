@@ -248,15 +248,18 @@ async fn repositories_are_listed_in_byte_order_page_by_page() {
         push_blob(&store, &repository(name), b"x").await;
     }
     let listed = |page: &Page<RepositoryName>| page.items.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(listed(&store.repositories(None, 100).await.unwrap()), sorted);
+    assert_eq!(
+        listed(&store.repositories(None, 100, |_| true).await.unwrap()),
+        sorted
+    );
     for (position, after) in sorted.iter().enumerate() {
-        let page = store.repositories(Some(after), 2).await.unwrap();
+        let page = store.repositories(Some(after), 2, |_| true).await.unwrap();
         let rest = &sorted[position + 1..];
         assert_eq!(listed(&page), &rest[..rest.len().min(2)], "after {after}");
         assert_eq!(page.has_more, rest.len() > 2, "after {after}");
     }
     assert_eq!(
-        listed(&store.repositories(Some("a.b"), 1).await.unwrap()),
+        listed(&store.repositories(Some("a.b"), 1, |_| true).await.unwrap()),
         ["a.b/c"]
     );
 }

@@ -184,7 +184,7 @@ impl Model {
 
 /// Reads everything that there could be.
 async fn compare(store: &Store, model: &Model) {
-    let listed = store.repositories(None, 100).await.unwrap().items;
+    let listed = store.repositories(None, 100, |_| true).await.unwrap().items;
     assert_eq!(
         listed.iter().map(RepositoryName::as_str).collect::<Vec<_>>(),
         model.repositories.keys().copied().collect::<Vec<_>>()
