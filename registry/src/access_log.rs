@@ -11,9 +11,9 @@ use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::operation::Operation;
-use crate::route::RouteError;
 use crate::server::Peer;
 
 /// What nobody waited for: the client went away before there was an answer.
@@ -42,7 +42,7 @@ impl Entry {
     /// As far as it is known before the request is carried out.
     pub fn new(
         parts: &Parts,
-        operation: &Result<Operation, RouteError>,
+        operation: &Result<Operation, ApiError>,
         request_id: String,
         metrics: Metrics,
     ) -> Self {

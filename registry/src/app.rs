@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::operation::{Operation, UploadStart};
 use crate::reload::Current;
 use crate::request_body::RequestBody;
+use crate::request_head;
 use crate::route;
 use crate::store::Store;
 use crate::tls::Tls;
@@ -42,6 +43,8 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Whether deletes are carried out at all.
     pub delete_enabled: bool,
+    /// The most bytes that one blob may have.
+    pub max_blob_bytes: u64,
     /// Counts requests.
     pub metrics: Metrics,
     /// The wall clock.
@@ -67,11 +70,10 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
     let request_id = crate::hex(&(app.random)()[..8]);
     let (parts, body) = request.into_parts();
     let mut body = RequestBody::new(body, &parts.headers);
-    let operation = route::parse(
-        &parts.method,
-        parts.uri.path(),
-        parts.uri.query().unwrap_or_default(),
-    );
+    let operation = request_head::check(&parts).and_then(|()| {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(route::parse(&parts.method, parts.uri.path(), query)?)
+    });
     let mut entry = Entry::new(&parts, &operation, request_id.clone(), app.metrics.clone());
 
     let answered = AssertUnwindSafe(app.answer(operation, &parts, &mut body, &mut entry))
@@ -101,7 +103,7 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
 impl App {
     async fn answer(
         &self,
-        operation: Result<Operation, route::RouteError>,
+        operation: Result<Operation, ApiError>,
         parts: &Parts,
         body: &mut RequestBody,
         entry: &mut Entry,

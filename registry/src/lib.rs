@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod operation;
 pub mod reload;
 pub mod request_body;
+pub mod request_head;
 pub mod route;
 pub mod serve;
 pub mod server;

@@ -30,12 +30,19 @@ pub struct RequestBody {
     /// The client waits for a word before it sends: nothing needs to be drained, and reading would invite it.
     waits: bool,
     ended: bool,
+    /// More bytes than this are not taken.
+    limit: u64,
 }
 
 /// Nothing came for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("no byte came for {} seconds", IDLE_TIMEOUT.as_secs())]
 struct IdleError;
+
+/// More came than may.
+#[derive(Debug, thiserror::Error)]
+#[error("the body has more than {0} bytes")]
+struct LimitError(u64);
 
 /// Why a body could not be taken whole.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +68,18 @@ impl RequestBody {
             idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
             waits: headers.contains_key(EXPECT),
             ended,
+            limit: u64::MAX,
         }
+    }
+
+    /// Ends the body with an error behind so many bytes.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Whether more came than may.
+    pub fn is_too_large(&self) -> bool {
+        self.received > self.limit
     }
 
     /// How many bytes have come.
@@ -87,6 +105,7 @@ impl RequestBody {
         if self.ended || (self.waits && self.received == 0) {
             return;
         }
+        self.limit = u64::MAX;
         let enough = self.received + DRAIN_BYTES;
         let reading = async { while self.received < enough && matches!(self.next().await, Some(Ok(_))) {} };
         // whether it was read to the end makes no difference any more
@@ -104,6 +123,9 @@ impl Stream for RequestBody {
         match self.stream.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
                 self.received += chunk.len() as u64;
+                if self.is_too_large() {
+                    return Poll::Ready(Some(Err(Box::new(LimitError(self.limit)))));
+                }
                 let deadline = Instant::now() + IDLE_TIMEOUT;
                 self.idle.as_mut().reset(deadline);
                 Poll::Ready(Some(Ok(chunk)))

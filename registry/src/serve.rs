@@ -1,6 +1,7 @@
 //! The server as a whole: a configuration in, running listeners out, and an orderly stop. IO.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,6 +115,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         tls: tls.clone(),
         hosts: config.http.hosts.clone(),
         delete_enabled: config.storage.delete_enabled,
+        max_blob_bytes: config.uploads.max_blob_bytes.map_or(u64::MAX, NonZeroU64::get),
         metrics: metrics.clone(),
         clock: surroundings.clock,
         random: surroundings.random,

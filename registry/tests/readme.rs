@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use portolan_config::{Config, Users};
+use portolan_config::{Config, Missing, Users};
 
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -63,6 +63,7 @@ fn the_example_files_can_be_used_and_hold_every_key() {
     let (mut written, mut shown) = (BTreeSet::new(), BTreeSet::new());
     let mut all = config.clone();
     all.http.max_connections = 1; // the default is left out of rendered text
+    all.manifests.missing_layers = Missing::Accept;
     keys(&serde_json::to_value(&all).unwrap(), "", &mut shown);
     for key in &shown {
         let name = key.rsplit('.').next().unwrap();
@@ -77,6 +78,7 @@ fn the_example_files_can_be_used_and_hold_every_key() {
 fn every_key_is_explained_in_the_readme() {
     let mut all = Config::parse(&page("examples/config.yaml")).unwrap();
     all.http.max_connections = 1;
+    all.manifests.missing_layers = Missing::Accept;
     let mut shown = BTreeSet::new();
     keys(&serde_json::to_value(&all).unwrap(), "", &mut shown);
     assert!(shown.len() > 15, "{shown:?}");

@@ -8,6 +8,7 @@
 
 mod address;
 mod auth;
+mod content;
 mod duration;
 mod explain;
 mod glob;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{Address, AddressError};
 pub use auth::{Auth, Token};
+pub use content::{Manifests, Missing, Uploads};
 pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError};
 pub use listen::{Admin, AdminTls, Health, Http, ServerTls};
@@ -48,6 +50,12 @@ pub struct Config {
     pub health: Option<Health>,
     /// Where the images are, and what may be done to them.
     pub storage: Storage,
+    /// What becomes of manifests that name content which is not there.
+    #[serde(skip_serializing_if = "Manifests::is_default")]
+    pub manifests: Manifests,
+    /// How blobs may be uploaded.
+    #[serde(skip_serializing_if = "Uploads::is_default")]
+    pub uploads: Uploads,
     /// Who may do what. Absent = everybody may do everything.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub auth: Option<Auth>,

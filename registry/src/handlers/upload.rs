@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_RANGE, LOCATION, RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, Response, StatusCode};
 use portolan_config::Action;
 use portolan_oci::{Algorithm, ContentRange, Digest, ErrorCode, RepositoryName, UploadId, headers};
@@ -75,10 +75,13 @@ pub(super) async fn append(
     id: &UploadId,
     body: &mut RequestBody,
 ) -> Answer {
-    let chunk = announced_chunk(call, name, id)?;
-    let appended = call.app.store.upload_append(name, id, chunk, body).await;
-    let status = appended.map_err(|error| refused(error, name, Some(id)))?;
-    Ok(progress(StatusCode::ACCEPTED, name, id, status.offset))
+    let chunk = announced_chunk(call, name, id).await?;
+    limit(call, name, id, body).await?;
+    match call.app.store.upload_append(name, id, chunk, &mut *body).await {
+        Ok(status) => Ok(progress(StatusCode::ACCEPTED, name, id, status.offset)),
+        Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
+        Err(error) => Err(refused(error, name, Some(id))),
+    }
 }
 
 pub(super) async fn finish(
@@ -88,9 +91,12 @@ pub(super) async fn finish(
     digest: &Digest,
     body: &mut RequestBody,
 ) -> Answer {
-    let chunk = announced_chunk(call, name, id)?;
-    match call.app.store.upload_finish(name, id, digest, chunk, body).await {
+    let chunk = announced_chunk(call, name, id).await?;
+    limit(call, name, id, body).await?;
+    let finishing = call.app.store.upload_finish(name, id, digest, chunk, &mut *body);
+    match finishing.await {
         Ok(()) => Ok(created(name, digest)),
+        Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
         // the answer to the same request may have been lost: what it asked for is there
         Err(UploadError::Unknown) if call.app.store.blob_open(name, digest).await.is_ok() => {
             Ok(created(name, digest))
@@ -111,20 +117,63 @@ pub(super) async fn cancel(call: &Call<'_>, name: &RepositoryName, id: &UploadId
 }
 
 /// Where the body belongs, if the client says so.
-fn announced_chunk(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result<Chunk, ApiError> {
+async fn announced_chunk(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result<Chunk, ApiError> {
     let Some(value) = call.parts.headers.get(CONTENT_RANGE) else {
         return Ok(Chunk::default());
     };
     let text = String::from_utf8_lossy(value.as_bytes());
-    let range: ContentRange = text.parse().map_err(|error: portolan_oci::ContentRangeError| {
-        ApiError::new(ErrorCode::BlobUploadInvalid, error.to_string())
-            .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
-            .with_header(LOCATION, header(&upload_path(name, id)))
-    })?;
-    Ok(Chunk {
-        at: Some(range.first),
-        length: Some(range.len()),
-    })
+    match text.parse::<ContentRange>() {
+        Ok(range) => Ok(Chunk {
+            at: Some(range.first),
+            length: Some(range.len()),
+        }),
+        Err(error) => {
+            let refusal = ApiError::new(ErrorCode::BlobUploadInvalid, error.to_string())
+                .with_status(StatusCode::RANGE_NOT_SATISFIABLE);
+            Err(with_progress(refusal, name, id, offset(call, name, id).await?))
+        }
+    }
+}
+
+async fn offset(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result<u64, ApiError> {
+    let status = call.app.store.upload_status(name, id).await;
+    Ok(status.map_err(|error| refused(error, name, Some(id)))?.offset)
+}
+
+/// Lets the body grow to what the blob may still have, and refuses at once one that says it is larger.
+async fn limit(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    id: &UploadId,
+    body: &mut RequestBody,
+) -> Result<(), ApiError> {
+    if call.app.max_blob_bytes == u64::MAX {
+        return Ok(());
+    }
+    let left = match call.app.store.upload_status(name, id).await {
+        Ok(status) => call.app.max_blob_bytes.saturating_sub(status.offset),
+        Err(_) => return Ok(()), // whoever takes the body says what is wrong
+    };
+    let length = call.parts.headers.get(CONTENT_LENGTH);
+    let announced = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|announced| announced > left) {
+        return Err(too_large(call, name, id).await);
+    }
+    body.set_limit(left);
+    Ok(())
+}
+
+/// The upload cannot become a blob any more, so what came of it goes.
+async fn too_large(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> ApiError {
+    let most = call.app.max_blob_bytes;
+    let refusal = match call.app.store.upload_cancel(name, id).await {
+        Ok(()) | Err(UploadError::Unknown | UploadError::Busy { .. }) => {
+            let message = format!("the blob has more than {most} bytes, which is the most");
+            ApiError::new(ErrorCode::SizeInvalid, message)
+        }
+        Err(error) => return refused(error, name, Some(id)),
+    };
+    refusal.with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 fn upload_path(name: &RepositoryName, id: &UploadId) -> String {
@@ -176,12 +225,16 @@ fn refused(error: UploadError, name: &RepositoryName, id: Option<&UploadId>) -> 
     };
     match id {
         None => refusal,
-        Some(id) => refusal
-            .with_header(LOCATION, header(&upload_path(name, id)))
-            .with_header(RANGE, header(&range_text(offset)))
-            .with_header(
-                HeaderName::from_static(headers::DOCKER_UPLOAD_UUID),
-                header(id.as_str()),
-            ),
+        Some(id) => with_progress(refusal, name, id, offset),
     }
+}
+
+fn with_progress(refusal: ApiError, name: &RepositoryName, id: &UploadId, offset: u64) -> ApiError {
+    refusal
+        .with_header(LOCATION, header(&upload_path(name, id)))
+        .with_header(RANGE, header(&range_text(offset)))
+        .with_header(
+            HeaderName::from_static(headers::DOCKER_UPLOAD_UUID),
+            header(id.as_str()),
+        )
 }

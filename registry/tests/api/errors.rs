@@ -62,8 +62,9 @@ async fn a_refusal_is_read_by_a_client_that_is_still_sending() {
     asking.send().await.expect(405);
 }
 
+/// P21.
 #[tokio::test]
-async fn heads_of_32_kib_are_taken_and_larger_ones_are_refused_by_status() {
+async fn heads_of_32_kib_are_taken_and_larger_ones_are_refused_with_a_reason() {
     let registry = open().await;
     let ask = |bytes| {
         let token = "x".repeat(bytes);
@@ -73,7 +74,11 @@ async fn heads_of_32_kib_are_taken_and_larger_ones_are_refused_by_status() {
             .send()
     };
     ask(32 * 1024).await.expect(200);
+    assert_eq!(ask(45 * 1024).await.expect(431).code(), "UNSUPPORTED");
+    // what the connection itself refuses to read has a status only
     ask(100 * 1024).await.expect(431);
+    let long = format!("/v2/?x={}", "y".repeat(33 * 1024));
+    assert_eq!(registry.get(&long).await.expect(414).code(), "UNSUPPORTED");
 }
 
 #[tokio::test]

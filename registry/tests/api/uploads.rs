@@ -3,7 +3,7 @@
 use http::Method;
 use portolan_oci::{Algorithm, Digest};
 
-use crate::fixture::{Registry, open};
+use crate::fixture::{Registry, open, started};
 
 fn sha256(content: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, content)
@@ -271,4 +271,62 @@ async fn what_came_before_a_lost_connection_counts() {
         registry.get(&location).await.expect(204).header("range") == "0-9"
     })
     .await;
+}
+
+/// P67, P71: a refusal that leaves the upload alive says where it stands, also when the chunk cannot be read.
+#[tokio::test]
+async fn an_unreadable_content_range_is_answered_with_where_the_upload_stands() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let chunk = |range: &'static str, location: &str| {
+        let asking = registry.asking(Method::PATCH, location);
+        asking.header("content-range", range).body("hello").send_owned()
+    };
+    chunk("0-4", &location).await.expect(202);
+    for range in ["x-y", "9-5", "", "5"] {
+        let answer = chunk(range, &location).await.expect(416);
+        assert_eq!(answer.code(), "BLOB_UPLOAD_INVALID");
+        assert_eq!(
+            (answer.header("location"), answer.header("range")),
+            (location.as_str(), "0-4"),
+            "{range}"
+        );
+    }
+    let gone = "/v2/a/blobs/uploads/5f0c1a52-8c1d-4a44-9a52-3e0c5bb0a1de";
+    assert_eq!(chunk("x-y", gone).await.expect(404).code(), "BLOB_UPLOAD_UNKNOWN");
+}
+
+/// P83.
+#[tokio::test]
+async fn a_blob_larger_than_allowed_is_refused_early_or_late_and_its_upload_is_gone() {
+    let limit = |config: &mut portolan_config::Config, _: &std::path::Path| {
+        config.uploads.max_blob_bytes = std::num::NonZeroU64::new(10);
+    };
+    let registry = started(limit).await;
+    let whole = |content: &'static str| {
+        let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(content.as_bytes()));
+        registry.asking(Method::POST, &path).body(content).send_owned()
+    };
+    whole("ten bytes!").await.expect(201);
+    assert_eq!(whole("eleven byte").await.expect(413).code(), "SIZE_INVALID");
+
+    let location = begin(&registry).await;
+    let chunk = |content: &'static str| {
+        registry
+            .asking(Method::PATCH, &location)
+            .body(content)
+            .send_owned()
+    };
+    chunk("ten bytes").await.expect(202);
+    chunk("no").await.expect(413);
+    registry.get(&location).await.expect(404);
+
+    let location = begin(&registry).await;
+    let mut stream = registry.connect().await.unwrap();
+    let request = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\nb\r\neleven byte\r\n0\r\n\r\n"
+    );
+    let answer = crate::stopping::exchange(&mut stream, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    registry.get(&location).await.expect(404);
 }

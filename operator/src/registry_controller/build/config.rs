@@ -68,6 +68,7 @@ pub fn config_yaml(registry: &ValidatedRegistry) -> String {
         shutdown: Shutdown {
             drain_timeout: portolan_config::Duration::from_secs(DRAIN_SECONDS.into()),
         },
+        ..Config::default()
     };
     config.to_yaml()
 }

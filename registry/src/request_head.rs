@@ -1,0 +1,34 @@
+//! How much a request may say before its body: the head in, nothing or a refusal out. Pure.
+//!
+//! The connection has a limit of its own (64 KiB in HTTP/1.1), beyond which the status is all that a client gets.
+
+use http::StatusCode;
+use http::request::Parts;
+use portolan_oci::ErrorCode;
+
+use crate::error::ApiError;
+
+/// Long tokens and many `tag` parameters fit.
+const LARGEST: usize = 40 * 1024;
+/// A path with a name of 255 characters and 128 tags of 128 fits.
+const LARGEST_URI: usize = 32 * 1024;
+
+/// Refuses a head that is larger than any client needs.
+pub fn check(parts: &Parts) -> Result<(), ApiError> {
+    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    if uri > LARGEST_URI {
+        let message = format!("the path and query have {uri} bytes; {LARGEST_URI} are the most");
+        return Err(ApiError::new(ErrorCode::Unsupported, message).with_status(StatusCode::URI_TOO_LONG));
+    }
+    let headers: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if headers > LARGEST {
+        let message = format!("the headers have {headers} bytes; {LARGEST} are the most");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(ApiError::new(ErrorCode::Unsupported, message).with_status(status));
+    }
+    Ok(())
+}
