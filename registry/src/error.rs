@@ -196,6 +196,9 @@ impl From<ManifestError> for ApiError {
                 )
                 .with_detail(json!({"missing": missing}))
             }
+            ManifestError::PreconditionFailed { .. } => {
+                Self::new(ErrorCode::Denied, message).with_status(StatusCode::PRECONDITION_FAILED)
+            }
             ManifestError::Referenced { .. } => Self::new(ErrorCode::Unsupported, message),
             ManifestError::Fault(fault) => fault.into(),
         }

@@ -4,6 +4,7 @@
 mod blob;
 mod blob_range;
 mod catalog;
+mod condition;
 mod manifest;
 mod referrers;
 mod tag;

@@ -1,7 +1,7 @@
 //! Parsed manifests: what a document claims to be and which content it names. Bytes come in, values go out; pure.
 //!
-//! The store asks three things of a manifest: may it be stored ([`Manifest::parse`]), what must exist first
-//! ([`Manifest::required_blobs`]), and how does it appear among the referrers of its subject
+//! The store asks three things of a manifest: may it be stored ([`Manifest::parse`]), what does it name
+//! ([`Manifest::edges`]), and how does it appear among the referrers of its subject
 //! ([`Manifest::referrer_descriptor`]).
 
 mod document;
@@ -51,15 +51,6 @@ pub enum EdgeKind {
 }
 
 impl Manifest {
-    /// What must be in the repository before this manifest is.
-    pub fn required_blobs(&self) -> Vec<Digest> {
-        self.edges
-            .iter()
-            .filter(|edge| edge.kind == EdgeKind::Blob)
-            .map(|edge| edge.digest.clone())
-            .collect()
-    }
-
     /// Whether it names `digest` as config, layer or child. A subject is not named in this sense: it may go.
     pub fn names(&self, digest: &Digest) -> bool {
         self.edges.iter().any(|edge| edge.digest == *digest)

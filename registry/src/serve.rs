@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
-use portolan_config::{Config, ServerTls};
+use portolan_config::{Config, Missing, ServerTls};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reload::{self, Current, Poll, Watched};
 use crate::server::{self, Deadlines, ListenError, Serving};
-use crate::store::{OpenError, Store, StoreOptions};
+use crate::store::{OpenError, Requirements, Store, StoreOptions};
 use crate::tls::Tls;
 use crate::{admin, health};
 
@@ -108,7 +107,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     )
     .await?;
 
-    let store = open_store(config.storage.volume.path.clone(), &surroundings).await?;
+    let store = open_store(config, &surroundings).await?;
     let app = Arc::new(App {
         store: store.clone(),
         auth,
@@ -228,12 +227,16 @@ async fn bind_optional(
     }
 }
 
-async fn open_store(path: PathBuf, surroundings: &Surroundings) -> Result<Store, OpenError> {
+async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Store, OpenError> {
     let clock = surroundings.clock.clone();
     Store::open(StoreOptions {
-        path,
+        path: config.storage.volume.path.clone(),
         lock_timeout: surroundings.lock_timeout,
         upload_idle_timeout: UPLOAD_IDLE_TIMEOUT,
+        requirements: Requirements {
+            layers: config.manifests.missing_layers == Missing::Refuse,
+            children: config.manifests.missing_children == Missing::Refuse,
+        },
         clock: Arc::new(move || clock().into()),
         random: surroundings.random.clone(),
     })

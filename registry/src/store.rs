@@ -22,10 +22,13 @@ mod links;
 mod locks;
 mod manifests;
 mod open;
+mod precondition;
 mod receive;
 mod referrers;
 mod repositories;
+mod requirements;
 mod session;
+mod tag_lists;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,7 @@ use self::holds::Holds;
 use self::keys::Keys;
 use self::locks::Locks;
 use self::session::Sessions;
+use self::tag_lists::TagLists;
 
 pub use blobs::MountSource;
 pub use collect::{
@@ -59,8 +63,10 @@ pub use error::{
     BlobError, BodyError, Fault, ListError, ManifestError, OpenError, ReadOnlyReason, UploadError,
 };
 pub use holds::HoldError;
-pub use manifests::{PutOutcome, StoredManifest};
+pub use manifests::{Manner, PutOutcome, StoredManifest};
+pub use precondition::{Named, Precondition};
 pub use referrers::Referrers;
+pub use requirements::Requirements;
 pub use uploads::{Chunk, UploadStatus};
 
 /// How to open a store.
@@ -72,6 +78,8 @@ pub struct StoreOptions {
     pub lock_timeout: Duration,
     /// Upload sessions that got no byte for so long are removed.
     pub upload_idle_timeout: Duration,
+    /// What manifests may not lack.
+    pub requirements: Requirements,
     /// The wall clock.
     pub clock: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     /// Cryptographic randomness, for upload identifiers.
@@ -110,6 +118,7 @@ struct Inner {
     locks: Locks,
     holds: Holds,
     sessions: Sessions,
+    tag_lists: TagLists,
     options: StoreOptions,
     /// Every change while it runs, so that closing can wait for all of them and collecting for the earlier ones.
     changes: Changes,

@@ -1,5 +1,6 @@
 //! Tags: text in, a validated tag out. Pure. Case matters: `V1` and `v1` are two tags.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,6 +47,12 @@ impl FromStr for Tag {
         } else {
             Err(TagError(text.chars().take(200).collect()))
         }
+    }
+}
+
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -7,8 +7,8 @@ use http::header::{
 use http::{HeaderValue, Response, StatusCode};
 use portolan_oci::{Digest, ErrorCode, RangeRequest, RepositoryName};
 
-use super::manifest::{cache_forever, matches_etag};
-use super::{Answer, Call, blob_range, digest_header, empty, header};
+use super::manifest::cache_forever;
+use super::{Answer, Call, blob_range, condition, digest_header, empty, header};
 use crate::error::ApiError;
 use crate::store::BlobContent;
 
@@ -16,8 +16,8 @@ const OCTETS: &str = "application/octet-stream";
 
 pub(super) async fn read(call: &Call<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
     let content = call.app.store.blob_open(name, digest).await?;
-    let etag = format!("\"{digest}\"");
-    let mut response = if matches_etag(call, &etag) {
+    let etag = condition::etag(digest);
+    let mut response = if condition::has(&call.parts.headers, digest) {
         let mut unchanged = Response::new(Body::empty());
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged

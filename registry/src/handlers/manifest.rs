@@ -1,13 +1,14 @@
 //! Manifests: read, write, delete. Store values in, HTTP out.
 
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use portolan_oci::{ErrorCode, Reference, RepositoryName, Tag, headers};
 
-use super::{Answer, Call, digest_header, empty, header, location};
+use super::{Answer, Call, condition, digest_header, empty, header, location};
 use crate::error::ApiError;
 use crate::request_body::{CollectError, RequestBody};
+use crate::store::Manner;
 
 /// The specification wants 4 MiB at least.
 const LARGEST_MANIFEST: usize = 5 * 1024 * 1024;
@@ -16,8 +17,7 @@ const MOST_TAGS: usize = 128;
 
 pub(super) async fn read(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
     let manifest = call.app.store.manifest_read(name, reference).await?;
-    let etag = format!("\"{}\"", manifest.digest);
-    let mut response = if matches_etag(call, &etag) {
+    let mut response = if condition::has(&call.parts.headers, &manifest.digest) {
         let mut unchanged = Response::new(Body::empty());
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged
@@ -35,7 +35,9 @@ pub(super) async fn read(call: &Call<'_>, name: &RepositoryName, reference: &Ref
         found
     };
     digest_header(&mut response, &manifest.digest);
-    response.headers_mut().insert(ETAG, header(&etag));
+    response
+        .headers_mut()
+        .insert(ETAG, header(&condition::etag(&manifest.digest)));
     let caching = match reference {
         Reference::Tag(_) => "no-cache",
         Reference::Digest(_) => cache_forever(call),
@@ -53,20 +55,6 @@ pub(super) fn cache_forever(call: &Call<'_>) -> &'static str {
     } else {
         "max-age=31536000, immutable"
     }
-}
-
-/// Does the client have this content already?
-pub(super) fn matches_etag(call: &Call<'_>, etag: &str) -> bool {
-    let given = call
-        .parts
-        .headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    given
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|value| value == "*" || value.strip_prefix("W/").unwrap_or(value) == etag)
 }
 
 pub(super) async fn write(
@@ -104,14 +92,22 @@ pub(super) async fn write(
         .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
+    let manner = Manner {
+        extra_tags: tags,
+        content_type,
+        precondition: condition::precondition(&call.parts.headers),
+    };
     let stored = call
         .app
         .store
-        .manifest_put(name, reference, tags, content_type, bytes)
+        .manifest_put_if(name, reference, manner, bytes)
         .await?;
     let mut response = empty(StatusCode::CREATED);
     location(&mut response, &format!("/v2/{name}/manifests/{}", stored.digest));
     digest_header(&mut response, &stored.digest);
+    response
+        .headers_mut()
+        .insert(ETAG, header(&condition::etag(&stored.digest)));
     if let Some(subject) = &stored.subject {
         response.headers_mut().insert(
             HeaderName::from_static(headers::OCI_SUBJECT),
@@ -130,9 +126,10 @@ pub(super) async fn write(
 
 pub(super) async fn delete(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
     call.app.require_delete_enabled()?;
+    let (store, precondition) = (&call.app.store, condition::precondition(&call.parts.headers));
     match reference {
-        Reference::Tag(tag) => call.app.store.tag_delete(name, tag).await?,
-        Reference::Digest(digest) => call.app.store.manifest_delete(name, digest).await?,
+        Reference::Tag(tag) => store.tag_delete_if(name, tag, precondition).await?,
+        Reference::Digest(digest) => store.manifest_delete_if(name, digest, precondition).await?,
     }
     Ok(empty(StatusCode::ACCEPTED))
 }

@@ -158,6 +158,9 @@ pub enum ManifestError {
     /// Content that must be pushed first.
     #[error("manifest names content that is not in this repository")]
     ContentMissing { missing: Vec<Digest> },
+    /// The client said what it wanted to be so, and it is not.
+    #[error("\"{reference}\" does not name what the request expects: read it again and repeat the change")]
+    PreconditionFailed { reference: String },
     #[error("manifest {digest} is used by index {by} of this repository: delete that first")]
     Referenced { digest: Digest, by: Digest },
     #[error(transparent)]

@@ -156,6 +156,10 @@ impl Keys {
         path
     }
 
+    pub(super) fn absent(&self, repository: &RepositoryName, manifest: &Digest) -> PathBuf {
+        self.about("absent", repository, manifest)
+    }
+
     pub(super) fn referrer(
         &self,
         repository: &RepositoryName,
@@ -169,10 +173,6 @@ impl Keys {
 
 #[expect(dead_code, reason = "for the marking")]
 impl Keys {
-    pub(super) fn absent(&self, repository: &RepositoryName, manifest: &Digest) -> PathBuf {
-        self.about("absent", repository, manifest)
-    }
-
     pub(super) fn trash(&self) -> PathBuf {
         self.own.join("trash")
     }

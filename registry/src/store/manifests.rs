@@ -16,6 +16,7 @@ use crate::manifest::{Manifest, stored_media_type, stored_names};
 use super::collect::Root;
 use super::error::{Fault, ManifestError};
 use super::links::{digests_in, exists, read_link, read_tag};
+use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
 /// A manifest as it was pushed, byte for byte.
@@ -25,6 +26,17 @@ pub struct StoredManifest {
     pub digest: Digest,
     pub media_type: MediaType,
     pub bytes: Bytes,
+}
+
+/// How a manifest is pushed.
+#[derive(Debug, Clone)]
+pub struct Manner<'a> {
+    /// Tags that shall name it beside the reference.
+    pub extra_tags: &'a [Tag],
+    /// What the client says that it is.
+    pub content_type: Option<&'a str>,
+    /// What must be so.
+    pub precondition: Precondition,
 }
 
 /// What a push has done.
@@ -48,15 +60,30 @@ impl Store {
         content_type: Option<&str>,
         bytes: Bytes,
     ) -> Result<PutOutcome, ManifestError> {
-        let manifest = Manifest::parse(content_type, &bytes)?;
-        let (digest, tags) = identify(reference, extra_tags, &bytes)?;
+        let manner = Manner {
+            extra_tags,
+            content_type,
+            precondition: Precondition::default(),
+        };
+        self.manifest_put_if(repository, reference, manner, bytes).await
+    }
+
+    /// The same, if each of the tags names then what the client wants it to; without a tag, if the manifest itself is
+    /// there or is not.
+    pub async fn manifest_put_if(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        manner: Manner<'_>,
+        bytes: Bytes,
+    ) -> Result<PutOutcome, ManifestError> {
+        let manifest = Manifest::parse(manner.content_type, &bytes)?;
+        let (digest, tags) = identify(reference, manner.extra_tags, &bytes)?;
+        let precondition = manner.precondition;
         let permit = self.inner.permit().await?;
-        let (inner, name, required) = (
-            Arc::clone(&self.inner),
-            repository.clone(),
-            manifest.required_blobs(),
-        );
-        let contents = blocking(move || inner.contents_of(&name, &required)).await?;
+        let named = manifest.edges.iter().map(|edge| edge.digest.clone()).collect();
+        let (inner, name, named): (_, _, Vec<_>) = (Arc::clone(&self.inner), repository.clone(), named);
+        let contents = blocking(move || inner.contents_of(&name, &named)).await?;
         let referred: Vec<&Digest> = manifest
             .edges
             .iter()
@@ -69,17 +96,22 @@ impl Store {
         let (inner, repository) = (Arc::clone(&self.inner), repository.clone());
         blocking(move || {
             let _held = (permit, stripes, tag_locks);
-            inner.require(&repository, &manifest, &contents)?;
+            let absent = inner.require(&repository, &manifest, &contents)?;
+            for tag in &tags {
+                inner.check_tag(&repository, tag, &precondition)?;
+            }
+            if tags.is_empty() {
+                inner.check_manifest(&repository, &digest, &precondition)?;
+            }
             inner.arming.note(|| Root::Manifest {
                 repository: repository.clone(),
                 digest: digest.clone(),
                 references: manifest.references(),
             });
+            inner.record_absent(&repository, &digest, &absent)?;
             inner.put(&repository, &manifest, &digest, &bytes)?;
             for tag in &tags {
-                inner
-                    .disk
-                    .write_small(&inner.keys.tag_link(&repository, tag), digest.as_str().as_bytes())?;
+                inner.write_tag(&repository, tag, &digest)?;
             }
             Ok(PutOutcome {
                 digest,
@@ -116,11 +148,27 @@ impl Store {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<(), ManifestError> {
+        self.manifest_delete_if(repository, digest, Precondition::default())
+            .await
+    }
+
+    /// The same, if the client expects the manifest to be there.
+    pub async fn manifest_delete_if(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        precondition: Precondition,
+    ) -> Result<(), ManifestError> {
         let permit = self.inner.permit().await?;
         // While this is held nobody can let a further tag or index name the manifest.
         let stripes = self.inner.locks.hold(&[digest], &[]).await;
         let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
-        let tags = blocking(move || inner.check_deletable(&name, &wanted)).await?;
+        let tags = blocking(move || {
+            let tags = inner.check_deletable(&name, &wanted)?;
+            inner.check_manifest(&name, &wanted, &precondition)?;
+            Ok::<_, ManifestError>(tags)
+        })
+        .await?;
         let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
         let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         blocking(move || {
@@ -128,7 +176,7 @@ impl Store {
             for tag in &tags {
                 // A push may have moved it on before its lock was free.
                 if inner.tag_names_digest(&repository, tag, &digest)? {
-                    inner.disk.remove_directory(&inner.keys.tag(&repository, tag))?;
+                    inner.remove_tag(&repository, tag)?;
                 }
             }
             Ok(inner.remove_revision(&repository, &digest)?)
@@ -185,34 +233,19 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Inner {
-    /// What the links of these blobs point at, as far as there are any.
-    fn contents_of(&self, repository: &RepositoryName, blobs: &[Digest]) -> Result<Vec<Digest>, Fault> {
-        let mut contents = Vec::new();
-        for digest in blobs {
-            contents.extend(read_link(&self.keys.layer_link(repository, digest), digest)?);
-        }
-        Ok(contents)
-    }
-
-    /// Checks, under the locks of `contents`, that everything that a manifest needs is in the repository.
-    fn require(
+    fn check_manifest(
         &self,
         repository: &RepositoryName,
-        manifest: &Manifest,
-        contents: &[Digest],
+        digest: &Digest,
+        precondition: &Precondition,
     ) -> Result<(), ManifestError> {
-        let mut missing = Vec::new();
-        for digest in manifest.required_blobs() {
-            let content = self.linked_blob(repository, &digest)?;
-            if content.is_none_or(|content| !contents.contains(&content)) {
-                missing.push(digest);
-            }
+        let is_there = || exists(&self.keys.revision_link(repository, digest));
+        if !precondition.is_some() || precondition.is_met(is_there()?.then_some(digest)) {
+            return Ok(());
         }
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(ManifestError::ContentMissing { missing })
-        }
+        Err(ManifestError::PreconditionFailed {
+            reference: digest.to_string(),
+        })
     }
 
     fn put(
@@ -358,6 +391,6 @@ impl Inner {
             self.disk
                 .remove_file(&self.keys.referrer(repository, &subject, digest))?;
         }
-        Ok(())
+        self.record_absent(repository, digest, &[])
     }
 }

@@ -22,6 +22,7 @@ use super::keys::Keys;
 use super::links::{names_in, read_file};
 use super::locks::Locks;
 use super::session::Sessions;
+use super::tag_lists::TagLists;
 use super::{Inner, Store, StoreOptions, blocking};
 
 /// The format of `portolan/v1/` that this version writes.
@@ -51,6 +52,7 @@ impl Store {
                 locks: Locks::new(),
                 holds: Holds::default(),
                 sessions: Sessions::default(),
+                tag_lists: TagLists::default(),
                 options,
                 changes: Changes::new(),
                 arming: Arming::default(),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
 
-use super::error::{Fault, ListError, ManifestError};
+use super::error::{Fault, ListError, ManifestError, ReadOnlyReason};
 use super::links::{exists, names_in, read_tag};
+use super::precondition::Precondition;
+use super::tag_lists::TagLists;
 use super::{Inner, Page, Store, blocking};
 
 impl Store {
@@ -25,33 +27,36 @@ impl Store {
             if !inner.repository_exists(&repository)? {
                 return Err(ListError::RepositoryUnknown);
             }
-            let mut page = Page {
-                items: Vec::new(),
-                has_more: false,
-            };
             if limit == 0 {
-                return Ok(page);
+                return Ok(Page {
+                    items: Vec::new(),
+                    has_more: false,
+                });
             }
-            let mut tags = inner.tag_names(&repository)?;
-            tags.retain(|tag| after.as_deref().is_none_or(|after| tag.as_str() > after));
-            tags.sort_unstable();
-            for tag in tags {
-                // A directory without a link is what a crash leaves of a tag that was never acknowledged.
-                if exists(&inner.keys.tag_link(&repository, &tag))? {
-                    if page.items.len() == limit {
-                        page.has_more = true;
-                        break;
-                    }
-                    page.items.push(tag);
-                }
-            }
-            Ok(page)
+            let read = || inner.tags_there(&repository);
+            let nobodys = TagLists::default();
+            let lists = match inner.disk.read_only() {
+                // whoever may write is somebody else, and tells nothing of it
+                Some(ReadOnlyReason::NotWritable(_)) => &nobodys,
+                _ => &inner.tag_lists,
+            };
+            Ok(lists.page(&repository, after.as_deref(), limit, read)?)
         })
         .await
     }
 
     /// Removes one tag; the manifest stays.
     pub async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<(), ManifestError> {
+        self.tag_delete_if(repository, tag, Precondition::default()).await
+    }
+
+    /// The same, if the tag names then what the client wants it to.
+    pub async fn tag_delete_if(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        precondition: Precondition,
+    ) -> Result<(), ManifestError> {
         let permit = self.inner.permit().await?;
         let tag_lock = self
             .inner
@@ -62,7 +67,8 @@ impl Store {
         blocking(move || {
             let _held = (permit, tag_lock);
             if exists(&inner.keys.tag_link(&repository, &tag))? {
-                return Ok(inner.disk.remove_directory(&inner.keys.tag(&repository, &tag))?);
+                inner.check_tag(&repository, &tag, &precondition)?;
+                return Ok(inner.remove_tag(&repository, &tag)?);
             }
             Err(inner.unknown_manifest(&repository, tag.as_str())?)
         })
@@ -71,6 +77,64 @@ impl Store {
 }
 
 impl Inner {
+    /// Lets a tag name a manifest, durably. Under the tag's lock.
+    pub(super) fn write_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
+        let link = self.keys.tag_link(repository, tag);
+        let written = self.disk.write_small(&link, digest.as_str().as_bytes());
+        self.note_tag(repository, tag);
+        written
+    }
+
+    /// Takes a tag away, durably. Under the tag's lock.
+    pub(super) fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<(), Fault> {
+        let removed = self.disk.remove_directory(&self.keys.tag(repository, tag));
+        self.note_tag(repository, tag);
+        removed
+    }
+
+    /// A change that failed half-way may have happened all the same: only looking tells.
+    fn note_tag(&self, repository: &RepositoryName, tag: &Tag) {
+        match exists(&self.keys.tag_link(repository, tag)) {
+            Ok(is_there) => self.tag_lists.note(repository, tag, is_there),
+            Err(_) => self.tag_lists.forget(repository),
+        }
+    }
+
+    /// Refuses a change of a tag that does not name what the client wants it to. Under the tag's lock.
+    pub(super) fn check_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        precondition: &Precondition,
+    ) -> Result<(), ManifestError> {
+        if !precondition.is_some() || precondition.is_met(read_tag(&self.keys.tag(repository, tag))?.as_ref())
+        {
+            return Ok(());
+        }
+        Err(ManifestError::PreconditionFailed {
+            reference: tag.to_string(),
+        })
+    }
+
+    /// All tags of a repository. A directory without a link is what a crash leaves of a tag that was never acknowledged.
+    fn tags_there(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Fault> {
+        let mut tags = self.tag_names(repository)?;
+        let mut fault = Ok(());
+        tags.retain(|tag| {
+            let is_there = exists(&self.keys.tag_link(repository, tag));
+            is_there.unwrap_or_else(|error| {
+                fault = Err(error);
+                false
+            })
+        });
+        fault.map(|()| tags)
+    }
+
     fn tag_names(&self, repository: &RepositoryName) -> Result<Vec<Tag>, Fault> {
         let names = names_in(&self.keys.tags(repository))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

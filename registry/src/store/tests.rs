@@ -1,6 +1,7 @@
 //! Facts about the store, on real directories. Each file of `tests/` holds one subject; the helpers below open volumes
 //! and push through the same operations that handlers use.
 
+mod absent;
 mod blobs;
 mod compatibility;
 mod concurrency;
@@ -53,6 +54,7 @@ impl Volume {
             path: self.path().to_owned(),
             lock_timeout: Duration::ZERO,
             upload_idle_timeout: Duration::from_hours(24),
+            requirements: Requirements::default(),
             clock: Arc::new(now),
             random: Arc::new(rand::random),
         }

@@ -11,6 +11,7 @@ mod errors;
 mod fixture;
 mod lists;
 mod manifests;
+mod preconditions;
 mod program;
 mod refusals;
 mod reload;

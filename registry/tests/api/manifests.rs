@@ -1,8 +1,9 @@
 //! Pushing, reading and deleting manifests and tags.
 
 use http::Method;
+use portolan_config::Missing;
 
-use crate::fixture::{Manifest, OCI_MANIFEST, open};
+use crate::fixture::{Manifest, OCI_INDEX, OCI_MANIFEST, open, started};
 
 #[tokio::test]
 async fn a_manifest_comes_back_byte_for_byte_by_tag_and_by_digest() {
@@ -196,4 +197,39 @@ async fn an_index_may_come_before_what_it_lists() {
         .put_manifest("a", "empty", &Manifest::index(&[]))
         .await
         .expect(201);
+}
+
+/// P97: what an image needs may come later where the configuration says so, and a child may be required.
+#[tokio::test]
+async fn the_configuration_decides_about_what_manifests_lack() {
+    let sparse = started(|config, _| config.manifests.missing_layers = Missing::Accept).await;
+    let other = open().await;
+    let image = other.push_image("a", "v1", "layer").await;
+    sparse.put_manifest("a", "v1", &image).await.expect(201);
+    assert_eq!(
+        sparse.get("/v2/a/manifests/v1").await.expect(200).text(),
+        image.text
+    );
+    let strict = started(|config, _| config.manifests.missing_children = Missing::Refuse).await;
+    let index = Manifest::index(&[&image]);
+    let answer = strict.put_manifest("a", "multi", &index).await.expect(400);
+    assert_eq!(answer.code(), "MANIFEST_BLOB_UNKNOWN");
+    let missing = &answer.json()["errors"][0]["detail"]["missing"];
+    assert_eq!(*missing, serde_json::json!([image.digest]));
+    strict.push_image("a", "v1", "layer").await;
+    strict.put_manifest("a", "multi", &index).await.expect(201);
+}
+
+/// P98: the entries of an index may be blobs, as in build caches.
+#[tokio::test]
+async fn an_index_may_list_blobs_and_keeps_them() {
+    let registry = started(|config, _| config.manifests.missing_children = Missing::Refuse).await;
+    let layer = registry.push_blob("a", b"cache").await;
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"application/octet-stream","size":5,"digest":"{layer}"}}]}}"#
+    );
+    let cache = Manifest::new(OCI_INDEX, text);
+    registry.put_manifest("a", "cache", &cache).await.expect(201);
+    let refused = registry.delete(&format!("/v2/a/blobs/{layer}")).await.expect(405);
+    assert!(refused.text().contains(cache.digest.as_str()), "{refused:?}");
 }

@@ -152,16 +152,17 @@ fn unknown_fields_empty_layers_and_any_artifact_are_accepted() {
     );
 }
 
+/// What must be there already.
+fn required(manifest: &Manifest) -> Vec<Digest> {
+    let blobs = manifest.edges.iter().filter(|edge| edge.kind == EdgeKind::Blob);
+    blobs.map(|edge| edge.digest.clone()).collect()
+}
+
 #[test]
 fn docker_and_oci_types_may_be_mixed_within_a_manifest() {
     let docker = with(image(), "mediaType", json!(MediaType::DOCKER_MANIFEST));
-    assert_eq!(
-        parse(Some(MediaType::DOCKER_MANIFEST), &docker)
-            .unwrap()
-            .required_blobs()
-            .len(),
-        2
-    );
+    let manifest = parse(Some(MediaType::DOCKER_MANIFEST), &docker).unwrap();
+    assert_eq!(required(&manifest).len(), 2);
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn layers_that_live_elsewhere_are_not_required() {
     foreign["urls"] = json!(["https://example.com/a"]);
     let nondistributable = target("b", "application/vnd.oci.image.layer.nondistributable.v1.tar");
     let manifest = parse(None, &with(image(), "layers", json!([foreign, nondistributable]))).unwrap();
-    assert_eq!(manifest.required_blobs(), [digest("config")]);
+    assert_eq!(required(&manifest), [digest("config")]);
     assert!(manifest.names(&digest("a")));
 }
 
@@ -181,13 +182,13 @@ fn a_layer_named_twice_is_one_edge_in_its_strictest_sense() {
     let layers = json!([elsewhere, target("layer", "x/y"), target("layer", "x/y")]);
     let manifest = parse(None, &with(image(), "layers", layers)).unwrap();
     assert_eq!(manifest.edges.len(), 2);
-    assert_eq!(manifest.required_blobs(), [digest("config"), digest("layer")]);
+    assert_eq!(required(&manifest), [digest("config"), digest("layer")]);
 }
 
 #[test]
 fn children_of_an_index_are_not_required() {
     let manifest = parse(None, &index()).unwrap();
-    assert!(manifest.required_blobs().is_empty());
+    assert!(required(&manifest).is_empty());
     assert!(manifest.names(&digest("child")));
 }
 

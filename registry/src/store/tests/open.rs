@@ -248,6 +248,7 @@ async fn pulls_work_and_pushes_tell_why_not(path: &Path) {
         path: path.to_owned(),
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::from_hours(24),
+        requirements: Requirements::default(),
         clock: Arc::new(now),
         random: Arc::new(rand::random),
     };

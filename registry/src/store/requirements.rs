@@ -1,0 +1,96 @@
+//! What a manifest names, and whether it is there: documents come in, a refusal or a record of what is absent goes out;
+//! blocking IO.
+//!
+//! What an accepted manifest names and the repository does not have is recorded before the manifest is there. So whoever
+//! checks a volume can tell what never came from what was lost.
+
+use portolan_oci::{Digest, RepositoryName};
+
+use crate::manifest::{EdgeKind, Manifest};
+
+use super::Inner;
+use super::error::{Fault, ManifestError};
+use super::links::{exists, read_link};
+
+/// Which manifests are taken although something that they name is not in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requirements {
+    /// Config and layers, unless clients may fetch them elsewhere.
+    pub layers: bool,
+    /// Entries of an index.
+    pub children: bool,
+}
+
+impl Default for Requirements {
+    fn default() -> Self {
+        Self {
+            layers: true,
+            children: false,
+        }
+    }
+}
+
+impl Inner {
+    /// What the layer links of these digests point at, as far as there are any.
+    pub(super) fn contents_of(
+        &self,
+        repository: &RepositoryName,
+        named: &[Digest],
+    ) -> Result<Vec<Digest>, Fault> {
+        let mut contents = Vec::new();
+        for digest in named {
+            contents.extend(read_link(&self.keys.layer_link(repository, digest), digest)?);
+        }
+        Ok(contents)
+    }
+
+    /// Checks, under the locks of `contents`, that everything that a manifest needs is in the repository. Returns what it
+    /// names, need not have, and does not have.
+    pub(super) fn require(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        contents: &[Digest],
+    ) -> Result<Vec<Digest>, ManifestError> {
+        let required = self.options.requirements;
+        let (mut missing, mut absent) = (Vec::new(), Vec::new());
+        for edge in &manifest.edges {
+            let content = self.linked_blob(repository, &edge.digest)?;
+            let is_there = content.is_some_and(|content| contents.contains(&content))
+                || (edge.kind == EdgeKind::Child
+                    && exists(&self.keys.revision_link(repository, &edge.digest))?);
+            if is_there {
+                continue;
+            }
+            let is_required = match edge.kind {
+                EdgeKind::Blob => required.layers,
+                EdgeKind::ForeignBlob => false,
+                EdgeKind::Child => required.children,
+            };
+            let list = if is_required { &mut missing } else { &mut absent };
+            list.push(edge.digest.clone());
+        }
+        if missing.is_empty() {
+            Ok(absent)
+        } else {
+            Err(ManifestError::ContentMissing { missing })
+        }
+    }
+
+    /// Remembers, durably, what was absent when a manifest was accepted; a push that finds more there forgets it.
+    pub(super) fn record_absent(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+        absent: &[Digest],
+    ) -> Result<(), Fault> {
+        let path = self.keys.absent(repository, manifest);
+        if !absent.is_empty() {
+            let text = serde_json::json!(absent).to_string();
+            self.disk.write_small(&path, text.as_bytes())?;
+        } else if exists(&path)? {
+            self.disk.remove_file(&path)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! What a manifest names and was not there when it came: remembered before the manifest is there, forgotten in time.
+
+use super::*;
+
+fn recorded(volume: &Volume, name: &RepositoryName, manifest: &Digest) -> Option<Vec<Digest>> {
+    let path = volume.keys().absent(name, manifest);
+    let text = std::fs::read(path).ok()?;
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+fn accepting(volume: &Volume) -> StoreOptions {
+    StoreOptions {
+        requirements: Requirements {
+            layers: false,
+            children: false,
+        },
+        ..volume.options()
+    }
+}
+
+#[tokio::test]
+async fn children_that_were_absent_are_recorded_until_a_push_finds_them() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let there = push_image(&store, &name, "there", "there").await;
+    let blob = push_blob(&store, &name, b"cache").await;
+    let to_come = push_image(&store, &repository("b"), "x", "to come").await;
+    let document = index(&[&there, &to_come, &blob]);
+    let digest = put(&store, &name, "multi", &document).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &digest), Some(vec![to_come]));
+    push_image(&store, &name, "x", "to come").await;
+    put(&store, &name, "multi", &document).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &digest), None);
+}
+
+#[tokio::test]
+async fn layers_that_may_be_absent_are_recorded_and_a_deleted_manifest_takes_the_record_along() {
+    let volume = Volume::new();
+    let store = Store::open(accepting(&volume)).await.unwrap();
+    let name = repository("a");
+    let (config, layer) = (push_blob(&store, &name, b"{}").await, digest_of(b"layer"));
+    let digest = put(&store, &name, "v1", &image(&config, &[&layer]))
+        .await
+        .unwrap();
+    assert_eq!(recorded(&volume, &name, &digest), Some(vec![layer]));
+    store.manifest_delete(&name, &digest).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &digest), None);
+}
+
+#[tokio::test]
+async fn foreign_layers_are_recorded_and_subjects_are_not() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let foreign = digest_of(b"elsewhere");
+    let mut document = image(&config, &[]);
+    document["layers"] = json!([{
+        "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "digest": foreign, "size": 1, "urls": ["https://example.com/layer"],
+    }]);
+    document["subject"] = descriptor(&digest_of(b"subject"), MediaType::OCI_MANIFEST);
+    let digest = put(&store, &name, "v1", &document).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &digest), Some(vec![foreign]));
+}
+
+#[tokio::test]
+async fn children_may_be_required() {
+    let volume = Volume::new();
+    let strict = StoreOptions {
+        requirements: Requirements {
+            layers: true,
+            children: true,
+        },
+        ..volume.options()
+    };
+    let store = Store::open(strict).await.unwrap();
+    let name = repository("a");
+    let child = digest_of(b"to come");
+    match put(&store, &name, "multi", &index(&[&child])).await {
+        Err(ManifestError::ContentMissing { missing }) => assert_eq!(missing, [child]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.repositories(None, 1, |_| true).await.unwrap().items, []);
+}
