@@ -1,0 +1,35 @@
+//! The ways in which the engine could be wrong that the model must notice. Each takes one safeguard away.
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mutant {
+    /// What was added during a run keeps what it names itself, not what that names.
+    DirectReferences,
+    /// The mark begins while changes are under way that do not know of the run.
+    NoArmingBarrier,
+    /// A push leaves content alone that is there already, instead of renaming its own over it.
+    SkipIfExists,
+    /// A push looks for content before it has the stripe, and leaves it alone if it was there.
+    LookBeforeLock,
+    /// A push takes the stripe of its digest shared.
+    SharedPublish,
+    /// DELETE of a manifest removes the tags that it found before it held its locks, without reading each again.
+    DeleteWithoutRereading,
+    /// Data goes while the links to it are only unlinked, not durably gone.
+    LinksNotSynced,
+    /// The tag is written while the manifest is not durable.
+    TagBeforeManifest,
+    /// A tag is moved or removed without holding the stripe of what it named.
+    OldTargetNotHeld,
+    /// A manifest is deleted without holding the stripes of what it names.
+    NamedNotHeld,
+    /// A batch does not hold the stripes of the subjects of what it removes.
+    SubjectsNotHeld,
+    /// A batch does not hold the stripes of what its members name.
+    SweptNamesNotHeld,
+    /// A link that was renewed before its batch is kept, but not its content.
+    RenewedContentForgotten,
+    /// A start accepts writes before everything on the volume is durable.
+    NoSyncAtStart,
+    /// What a change adds is told after its locks are free.
+    AddedAfterRelease,
+}
