@@ -6,8 +6,9 @@
 
 use kube::core::{Message, Reason, Rule};
 
-/// A Go duration in hours, minutes and seconds; few enough digits that `duration()` cannot overflow.
-const DURATION: &str = r"^([0-9]{1,6}(\\.[0-9]{1,3})?(h|m|s))+$";
+/// A Go duration in hours, minutes and seconds, each at most once and with few digits, so that `duration()` cannot
+/// overflow; something must be in it.
+const DURATION: &str = r"^([0-9]{1,6}(\\.[0-9]{1,3})?h([0-9]{1,6}(\\.[0-9]{1,3})?m)?([0-9]{1,6}(\\.[0-9]{1,3})?s)?|[0-9]{1,6}(\\.[0-9]{1,3})?m([0-9]{1,6}(\\.[0-9]{1,3})?s)?|[0-9]{1,6}(\\.[0-9]{1,3})?s)$";
 /// What Kubernetes calls a DNS subdomain: the names of most objects.
 const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
@@ -112,10 +113,21 @@ pub(super) fn size_or_claim() -> Rule {
     .field_path(".size")
 }
 
+/// The class says how a claim is made, and one that exists is not made.
+pub(super) fn storage_class_is_for_a_new_claim() -> Rule {
+    forbidden(
+        "!has(self.storageClassName) || !has(self.existingClaimName)",
+        "cannot be written beside existingClaimName, whose claim has a class already: leave one of the two out",
+    )
+    .field_path(".storageClassName")
+}
+
+/// Whoever turns to a claim that exists leaves the class out.
 pub(super) fn storage_class_is_fixed() -> Rule {
     forbidden(
-        "has(self.storageClassName) == has(oldSelf.storageClassName) \
-         && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+        "(has(self.existingClaimName) && !has(self.storageClassName)) \
+         || (has(self.storageClassName) == has(oldSelf.storageClassName) \
+             && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName))",
         "cannot be changed, because a claim keeps its class: take the change back, or delete this Registry and create \
          it again with the other class",
     )
@@ -206,8 +218,8 @@ pub(super) fn is_object_name(kind: &str, example: &str) -> Rule {
 
 pub(super) fn is_image_reference() -> Rule {
     invalid(
-        "self.matches('^[a-zA-Z0-9][-a-zA-Z0-9._/:]*(@sha256:[0-9a-f]{64})?$')",
-        "must be an image reference, for example registry.example.com/portolan-registry:0.1.0",
+        "self.matches('^[a-zA-Z0-9][-a-zA-Z0-9._/:]*(@sha256:[0-9a-f]{64})?$') && !self.contains('://')",
+        "must be an image reference without a scheme, for example registry.example.com/portolan-registry:0.1.0",
     )
 }
 

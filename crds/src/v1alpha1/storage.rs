@@ -32,7 +32,11 @@ impl StorageSpec {
 /// Images on a PersistentVolumeClaim. At least one of `size` and `existingClaimName` is written.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::size_or_claim(), validation = rules::storage_class_is_fixed())]
+#[x_kube(
+    validation = rules::size_or_claim(),
+    validation = rules::storage_class_is_fixed(),
+    validation = rules::storage_class_is_for_a_new_claim()
+)]
 pub struct VolumeStorage {
     /// How much room the images get, for example `20Gi`. Raise it to grow the volume while the registry runs, where
     /// the StorageClass allows that; it can never go below what the volume has (status.storage.capacity).
@@ -42,7 +46,7 @@ pub struct VolumeStorage {
     pub size: Option<String>,
 
     /// The StorageClass of the new claim, for example `fast`; without it the cluster's default class. Cannot be
-    /// changed later, and is not used with `existingClaimName`.
+    /// changed later, and is not written together with `existingClaimName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = rules::is_object_name("StorageClass", "fast"))]

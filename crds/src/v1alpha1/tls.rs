@@ -31,7 +31,8 @@ impl TlsSpec {
     }
 }
 
-/// The times of certificates that Portolan issues. Both are Go durations: hours, minutes and seconds.
+/// The times of certificates that Portolan issues. Both are Go durations: hours, minutes and seconds, in this order and
+/// each at most once, for example `1h30m`.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::renewal_is_before_the_end())]
