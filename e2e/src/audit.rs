@@ -23,6 +23,8 @@ pub struct Request {
     pub path: String,
     pub resource: String,
     pub status: u64,
+    /// Whether a role was missing: an admission plugin refuses with the same status.
+    pub is_forbidden: bool,
 }
 
 impl AuditLog {
@@ -69,6 +71,7 @@ fn requests_in(log: &str, user: &str) -> Result<Vec<Request>> {
             path: text(&event["requestURI"]),
             resource: text(&event["objectRef"]["resource"]),
             status: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+            is_forbidden: event["annotations"]["authorization.k8s.io/decision"].as_str() == Some("forbid"),
         });
     }
     Ok(requests)
@@ -98,6 +101,22 @@ mod tests {
         assert_eq!(requests.len(), 1);
         assert_eq!((requests[0].path.as_str(), requests[0].status), ("/a", 200));
         assert!(!requests[0].is_idle());
+    }
+
+    #[test]
+    fn only_what_the_authorizer_refused_is_forbidden() {
+        let event = |decision: &str| {
+            format!(
+                r#"{{"user":{{"username":"us"}},"responseStatus":{{"code":403}},"annotations":{{"authorization.k8s.io/decision":"{decision}"}}}}"#
+            )
+        };
+        let log = format!("{}\n{}\n", event("allow"), event("forbid"));
+        let forbidden: Vec<_> = requests_in(&log, "us")
+            .unwrap()
+            .iter()
+            .map(|request| (request.status, request.is_forbidden))
+            .collect();
+        assert_eq!(forbidden, [(403, false), (403, true)]);
     }
 
     #[test]

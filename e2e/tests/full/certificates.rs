@@ -1,5 +1,5 @@
-//! Certificates that somebody else issues (`tls.secretRef`): served without a restart, and nothing unusable ever
-//! replaces what is served.
+//! Certificates that somebody else issues (`tls.secretRef`), and managed ones that are renewed: served without a
+//! restart, and nothing unusable ever replaces what is served.
 
 use std::time::Duration;
 
@@ -199,6 +199,43 @@ async fn switching_from_managed_to_own_certificate_and_back_loses_nothing() {
             .await?
             .validate("team/hello:v1")
             .await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewed_managed_certificate_is_served_by_the_same_pod() {
+    scene::play("renewed", async |scene| {
+        // Due half a minute after it was issued.
+        let times = json!({"managed": {"duration": "10m", "renewBefore": "9m30s"}});
+        let spec = json!({"storage": {"volume": {"size": "32Mi"}}, "tls": times});
+        let registry = Registry::apply(scene, "registry", spec).await?;
+        registry.until_ready().await?;
+        let image = hello(scene, "a renewal").await?;
+        let client = Crane::login(&registry, "push").await?;
+        client.push(&image, "team/hello:v1").await?;
+        let pod = uid(&registry.ready_pod().await?);
+        let served = async || -> Result<String> {
+            let registry = registry.object().await?;
+            Ok(text(&registry, "/status/tls/servedSerial").to_owned())
+        };
+        let before = served().await?;
+        until("another certificate is served", REACTION, async || {
+            ensure!(served().await? != before, "it is still {before}");
+            Ok(())
+        })
+        .await?;
+        registry.until_condition("TLSReady", "True", "").await?;
+        // The client knows the authority from before the renewal.
+        client.validate("team/hello:v1").await?;
+        let now = registry.ready_pod().await?;
+        ensure!(uid(&now) == pod, "the Pod was replaced");
+        let restarts = &now.data["status"]["containerStatuses"][0]["restartCount"];
+        ensure!(
+            *restarts == json!(0),
+            "the container was restarted {restarts} times"
+        );
+        Ok(())
     })
     .await;
 }

@@ -212,6 +212,9 @@ async fn a_deleted_service_gets_an_address_that_the_next_pull_uses() {
         node::trust(&registry, &login).await?;
         pod::run(scene, "before", &name, "registry-pull").await?;
 
+        let pod = uid(&registry.ready_pod().await?);
+        let serial = text(&registry.object().await?, "/status/tls/servedSerial").to_owned();
+        ensure!(!serial.is_empty(), "status tells no served serial");
         let before = registry.cluster_ip().await?;
         let services = scene.api(Kind::Service);
         let old = uid(&services.get("registry").await?);
@@ -248,10 +251,12 @@ async fn a_deleted_service_gets_an_address_that_the_next_pull_uses() {
             .await?;
         let log = pod::run(scene, "after", &name, "registry-pull").await?;
         ensure!(log == newer.message, "the Pod printed {log:?}");
+        let served = text(&status, "/status/tls/servedSerial");
         ensure!(
-            !text(&status, "/status/tls/servedSerial").is_empty(),
-            "status tells no served serial"
+            !served.is_empty() && served != serial,
+            "the certificate for the old address is still served: {served:?}"
         );
+        ensure!(uid(&registry.ready_pod().await?) == pod, "the Pod was replaced");
         Ok(())
     })
     .await;
