@@ -7,7 +7,7 @@
 use super::disk::{Link, Name, Object, Repository, Tag};
 use super::explorer::{Actor, Event, Move};
 use super::mutants::Mutant;
-use super::state::{At, Client, Held, Model, Permit, State};
+use super::state::{At, Client, Held, Model, Permit, State, Tells};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
@@ -122,28 +122,34 @@ impl Turn<'_> {
     }
 
     pub(super) fn permit(&mut self) -> Done {
-        let armed = self.state.collector.is_armed();
-        let client = self.client();
-        client.permit = Permit::Current;
-        client.knows_run = armed;
+        self.client().permit = Permit::Current;
         self.to(At::Permitted, "gets a permit")
     }
 
-    /// Answers, after the collector was told of a new root.
+    /// Tells a run what will be there, under the locks and before the first write.
+    pub(super) fn tell(&mut self, root: Link) {
+        if self.model.tells == Tells::BeforeItWrites && !self.model.is(Mutant::ToldAfterRelease) {
+            self.add(root);
+        }
+    }
+
+    /// Lets go and answers.
     pub(super) fn commit(&mut self, root: Link, what: &'static str) -> Done {
         if self.state.collector.is_sweeping() {
             self.event = Event::AcknowledgedDuringSweep;
         }
-        if self.model.is(Mutant::AddedAfterRelease) {
+        if self.model.is(Mutant::ToldAfterRelease) {
             self.client().held = Held::default();
             return self.to(At::Late, what);
         }
-        self.add(root);
+        if self.model.tells == Tells::AfterItHasWritten {
+            self.add(root);
+        }
         self.give_up(what)
     }
 
     fn add(&mut self, root: Link) {
-        if self.client().knows_run && self.state.collector.is_armed() {
+        if self.state.collector.is_armed() {
             self.state.collector.additions |= root.bit();
         }
     }
@@ -157,7 +163,7 @@ impl Turn<'_> {
             _ => Link(Repository::B, Object::Layer),
         };
         self.add(root);
-        self.give_up("adds its root to what the run keeps")
+        self.give_up("tells the run of its root")
     }
 }
 

@@ -4,7 +4,7 @@ use super::MOST_STATES;
 use super::mutants::Mutant;
 use super::scenario::Scenario;
 use super::scenarios;
-use super::state::Model;
+use super::state::{Model, Tells};
 
 /// Explores an engine without one safeguard, prints the shortest way to a loss and compares what is lost.
 #[track_caller]
@@ -17,6 +17,7 @@ fn is_caught_by(mutant: Mutant, scenario: Scenario, lost: &str, only_acknowledge
     let model = Model {
         scenario,
         mutant: Some(mutant),
+        tells: Tells::BeforeItWrites,
         only_acknowledged,
     };
     let steps = model
@@ -164,11 +165,21 @@ fn model_that_starts_without_sync_loses_data() {
 }
 
 #[test]
-fn model_that_adds_roots_after_release_loses_data() {
+fn model_that_tells_roots_after_release_loses_data() {
     let lost = "tag One names Child, but link A/Layer is missing";
     is_caught(
-        Mutant::AddedAfterRelease,
-        scenarios::runs_that_are_dropped(),
+        Mutant::ToldAfterRelease,
+        scenarios::image_over_a_pushed_layer(),
+        lost,
+    );
+}
+
+#[test]
+fn model_whose_batch_survives_its_run_loses_data() {
+    let lost = "tag One names Index, but revision A/Index is missing";
+    is_caught(
+        Mutant::GoesOnWhenDropped,
+        scenarios::index_over_an_expired_image(),
         lost,
     );
 }

@@ -2,7 +2,7 @@
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mutant {
-    /// What was added during a run keeps what it names itself, not what that names.
+    /// What a run was told of keeps what it names itself, not what that names.
     DirectReferences,
     /// The mark begins while changes are under way that do not know of the run.
     NoArmingBarrier,
@@ -30,6 +30,8 @@ pub(crate) enum Mutant {
     RenewedContentForgotten,
     /// A start accepts writes before everything on the volume is durable.
     NoSyncAtStart,
-    /// What a change adds is told after its locks are free.
-    AddedAfterRelease,
+    /// A run is told of a new root after the locks of the change are free.
+    ToldAfterRelease,
+    /// A batch goes on when its run was dropped, and what it was told with it.
+    GoesOnWhenDropped,
 }

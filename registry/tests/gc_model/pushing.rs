@@ -33,6 +33,7 @@ impl Turn<'_> {
                 } else {
                     self.hold(exclusive(stripe))?;
                 }
+                self.tell(link);
                 let skips = self.model.is(Mutant::SkipIfExists) && self.state.disk.has(content);
                 if skips || self.client().found == 2 {
                     return self.to(
@@ -41,7 +42,10 @@ impl Turn<'_> {
                     );
                 }
                 self.state.disk.write(content, PRESENT);
-                self.to(At::Placed, "takes the stripe, renames its content into place")
+                self.to(
+                    At::Placed,
+                    "takes the stripe, tells the run, renames its content into place",
+                )
             }
             At::Placed => {
                 self.state.disk.sync(content);
@@ -52,7 +56,7 @@ impl Turn<'_> {
             }
             _ => {
                 self.state.disk.sync(Name::Link(link));
-                self.commit(link, "fsyncs the link, adds its root, lets go, acknowledges")
+                self.commit(link, "fsyncs the link, lets go, acknowledges")
             }
         }
     }
@@ -64,13 +68,17 @@ impl Turn<'_> {
             if !self.is_whole(Link(Repository::A, Object::Layer)) {
                 return self.give_up("finds nothing to mount");
             }
+            self.tell(target);
             self.state
                 .disk
                 .write(Name::Link(target), self.model.scenario.new_link());
-            return self.to(At::Linked, "holds the stripe, renames the link into place");
+            return self.to(
+                At::Linked,
+                "holds the stripe, tells the run, renames the link into place",
+            );
         }
         self.state.disk.sync(Name::Link(target));
-        self.commit(target, "fsyncs the link, adds its root, lets go, acknowledges")
+        self.commit(target, "fsyncs the link, lets go, acknowledges")
     }
 
     pub(super) fn put_manifest(&mut self, link: Link, tag: Option<Tag>, at: At) -> Done {
@@ -78,15 +86,17 @@ impl Turn<'_> {
             At::Permitted => {
                 let edges = self.model.scenario.edges;
                 let replaced = tag.map_or(0, |tag| self.named_by(tag));
+                let named = blobs_of(link.1) | edges.children_of(link.1) | edges.subject_of(link.1);
                 self.hold(Held {
                     exclusive: link.1.bit(),
-                    shared: (blobs_of(link.1) | edges.children_of(link.1) | replaced) & !link.1.bit(),
+                    shared: (named | replaced) & !link.1.bit(),
                     tags: tag.map_or(0, Tag::bit),
                 })?;
                 if blobs_of(link.1) != 0 && !self.is_whole(Link(link.0, Object::Layer)) {
                     self.event = Event::Refused;
                     return self.give_up("is refused: the layer is unknown");
                 }
+                self.tell(link);
                 self.promise_child(link);
                 self.state.disk.write(Name::Content(link.1), PRESENT);
                 if self.model.is(Mutant::TagBeforeManifest) {
@@ -99,7 +109,7 @@ impl Turn<'_> {
                 }
                 self.to(
                     At::Placed,
-                    "holds the stripes, finds all blobs, renames its content into place",
+                    "holds the stripes, finds all blobs, tells the run, renames its content into place",
                 )
             }
             At::Placed => {
@@ -120,7 +130,7 @@ impl Turn<'_> {
                     self.state.promises.tag_values[tag as usize] = 1 << link.1.tag_value();
                 }
                 self.promise(link);
-                self.commit(link, "fsyncs that, adds its root, lets go, acknowledges")
+                self.commit(link, "fsyncs that, lets go, acknowledges")
             }
         }
     }

@@ -15,7 +15,6 @@ pub(crate) struct Scenario {
     pub(crate) collects_untagged: bool,
     /// Whether new and renewed links are safe for a while. Without, the grace is 0.
     pub(crate) has_grace: bool,
-    pub(crate) may_be_dropped: bool,
     pub(crate) runs: u8,
     pub(crate) kills: u8,
     pub(crate) cuts: u8,
@@ -51,7 +50,6 @@ impl Scenario {
             programs,
             collects_untagged: false,
             has_grace: false,
-            may_be_dropped: false,
             runs: 2,
             kills: 1,
             cuts: 1,

@@ -168,28 +168,46 @@ pub(crate) fn index_over_an_expired_image() -> Scenario {
     }
 }
 
-/// Runs are dropped half-way and begun again under a push.
-pub(crate) fn runs_that_are_dropped() -> Scenario {
+/// An expired image in one repository is mounted from there, and deleted, while another gets it.
+pub(crate) fn mount_from_an_expired_image() -> Scenario {
     Scenario {
-        may_be_dropped: true,
+        collects_untagged: true,
         ..Scenario::new(
-            &[Link(A, Layer)],
+            &IMAGE,
             &[],
-            [&[PutManifest(A, Child, Some(One))], &[PushLayer(A)]],
+            [
+                &[Mount, PutManifest(B, Child, Some(OfB))],
+                &[DeleteManifest(A, Child), DeleteLayer(A)],
+            ],
         )
     }
 }
 
-/// A tag moves from an image to its signature while the image is deleted.
-pub(crate) fn tag_moves_from_what_is_deleted() -> Scenario {
+/// A new image over a layer that is garbage, which somebody else pushes again.
+pub(crate) fn image_over_a_pushed_layer() -> Scenario {
     Scenario::new(
-        &IMAGE,
-        &[(One, Child)],
-        [
-            &[PutManifest(A, Referrer, Some(One))],
-            &[DeleteManifest(A, Child)],
-        ],
+        &[Link(A, Layer)],
+        &[],
+        [&[PutManifest(A, Child, Some(One))], &[PushLayer(A)]],
     )
+}
+
+/// A tag moves from an image to something that has nothing to do with it while the image is deleted.
+pub(crate) fn tag_moves_from_what_is_deleted() -> Scenario {
+    Scenario {
+        edges: Edges {
+            subject: Index,
+            referrer_has_child: false,
+        },
+        ..Scenario::new(
+            &IMAGE,
+            &[(One, Child)],
+            [
+                &[PutManifest(A, Referrer, Some(One))],
+                &[DeleteManifest(A, Child)],
+            ],
+        )
+    }
 }
 
 /// An index and what it names are deleted at once.

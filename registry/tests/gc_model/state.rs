@@ -63,8 +63,6 @@ pub(crate) struct Client {
     pub(crate) operation: u8,
     pub(crate) at: At,
     pub(crate) permit: Permit,
-    /// Whether a run was armed when the permit was given.
-    pub(crate) knows_run: bool,
     pub(crate) held: Held,
     /// What it remembers: tags that it found, or whether it saw content.
     pub(crate) found: u8,
@@ -75,7 +73,6 @@ impl Client {
         operation: 0,
         at: At::Begin,
         permit: Permit::None,
-        knows_run: false,
         held: Held {
             exclusive: 0,
             shared: 0,
@@ -113,11 +110,16 @@ pub(crate) struct Collector {
     pub(crate) kept: u8,
     /// While marking: what was seen. Afterwards: candidates.
     pub(crate) candidates: u8,
-    /// What clients have committed since the last batch took it.
+    /// What clients have told since the last batch took it.
     pub(crate) additions: u8,
-    /// What this batch still has to unlink, and what it has to make durable at its end.
+    /// The links that this batch is about.
+    pub(crate) batch: u8,
+    /// Those of them that it still has to unlink.
     pub(crate) to_unlink: u8,
-    pub(crate) to_sync: u8,
+    /// Whether this batch has taken what was told.
+    pub(crate) has_drained: bool,
+    /// Nobody waits for the run any more; only the batch that has begun goes on.
+    pub(crate) is_dropped: bool,
     pub(crate) held: Held,
     pub(crate) runs_left: u8,
 }
@@ -130,8 +132,10 @@ impl Collector {
             kept: 0,
             candidates: 0,
             additions: 0,
+            batch: 0,
             to_unlink: 0,
-            to_sync: 0,
+            has_drained: false,
+            is_dropped: false,
             held: Held::default(),
             runs_left,
         }
@@ -139,7 +143,7 @@ impl Collector {
 
     /// Whether changes tell it of their roots.
     pub(crate) fn is_armed(&self) -> bool {
-        self.phase != Phase::Idle
+        self.phase != Phase::Idle && !self.is_dropped
     }
 
     pub(crate) fn is_sweeping(&self) -> bool {
@@ -164,10 +168,19 @@ pub(crate) struct Promises {
     pub(crate) condemned: u8,
 }
 
+/// When a change tells a run of its root, always under its locks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// As the engine does it.
+    BeforeItWrites,
+    AfterItHasWritten,
+}
+
 /// An engine in a situation: what it does next follows from these two and a [`State`].
 pub(crate) struct Model {
     pub(crate) scenario: Scenario,
     pub(crate) mutant: Option<Mutant>,
+    pub(crate) tells: Tells,
     /// Whether only what was acknowledged counts, and not also what is half there for readers.
     pub(crate) only_acknowledged: bool,
 }
