@@ -16,6 +16,7 @@ mod content;
 mod disk;
 mod error;
 mod expiry;
+pub mod fsck;
 mod holds;
 mod keys;
 mod links;
@@ -37,7 +38,7 @@ mod uploads;
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -221,6 +222,11 @@ impl fmt::Debug for StoreOptions {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
+}
+
+/// Where the registry that runs on a volume listens for administration.
+pub fn admin_socket(root: &Path) -> PathBuf {
+    Keys::new(root).admin_socket()
 }
 
 /// Runs blocking IO beside the async threads. It runs to its end even if nobody waits for it any more.

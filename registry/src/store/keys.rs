@@ -8,8 +8,10 @@
 //!   repositories/<name>/_manifests/tags/<tag>/current/link     what the tag names
 //! <root>/portolan/v1/                                          private; registry:2 never looks here
 //!   FORMAT  LOCK  CLEAN                                        what this tree needs of a reader; flock target; all was durable
+//!   admin.sock                                                 where the running registry listens for administration
 //!   tmp/<n>                                                    small files before their rename; emptied at start
 //!   uploads/<uuid>.json  uploads/<uuid>.data                   upload sessions: whose, and the bytes so far
+//!   quarantine/<alg>-<hex>                                     damaged content that was moved aside
 //!   referrers/<name>/_/<alg>/<hex>/<alg>-<hex>                 subject / referrer: the referrer's descriptor
 //!   untagged/<name>/_/<alg>/<hex>                              since when nothing names this manifest
 //!   absent/<name>/_/<alg>/<hex>                                what this manifest names and was not there when it came
@@ -63,6 +65,22 @@ impl Keys {
     /// Written when closing, removed when opening.
     pub(super) fn clean(&self) -> PathBuf {
         self.own.join("CLEAN")
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.own.join("quarantine")
+    }
+
+    /// All subjects of a repository.
+    pub(super) fn referrers_of(&self, repository: &RepositoryName) -> PathBuf {
+        let mut path = self.own.join("referrers");
+        path.push(repository.as_str());
+        path.push("_");
+        path
+    }
+
+    pub(super) fn admin_socket(&self) -> PathBuf {
+        self.own.join("admin.sock")
     }
 
     pub(super) fn temporary(&self) -> PathBuf {
@@ -171,7 +189,6 @@ impl Keys {
     }
 }
 
-#[expect(dead_code, reason = "for the marking")]
 impl Keys {
     pub(super) fn trash(&self) -> PathBuf {
         self.own.join("trash")

@@ -27,6 +27,8 @@ use super::{Inner, Store, StoreOptions, blocking};
 
 /// The format of `portolan/v1/` that this version writes.
 const FORMAT: u64 = 1;
+/// Stays among the temporary files of an open volume.
+pub(super) const PROBE: &str = "probe";
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 impl Store {
@@ -284,7 +286,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
                 Ok(())
             }
         })
-        .and_then(|()| disk.write_small(&temporary.join("probe"), b"written and fsynced at start\n"));
+        .and_then(|()| disk.write_small(&temporary.join(PROBE), b"written and fsynced at start\n"));
     match probed {
         // A full volume serves pulls, and deletes make room again; what cannot be written fails by itself.
         Ok(()) | Err(Fault::Full { .. }) => Ok(was_clean),

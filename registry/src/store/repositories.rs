@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portolan_oci::RepositoryName;
 
 use super::error::{Fault, ListError};
+use super::keys::Keys;
 use super::links::{exists, names_in};
 use super::{Inner, Page, Store, blocking};
 
@@ -43,43 +44,56 @@ impl Store {
 }
 
 /// Takes a repository and says whether to go on.
-type Visit<'a> = dyn FnMut(RepositoryName) -> Result<bool, Fault> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(RepositoryName) -> Result<bool, Fault> + 'a;
 
 impl Inner {
     /// Visits repositories in byte order. Directories whose names all lie before `after` are not read.
     pub(super) fn walk_repositories(&self, after: Option<&str>, visit: &mut Visit<'_>) -> Result<(), Fault> {
-        self.walk("", after.unwrap_or(""), visit).map(drop)
-    }
-
-    fn walk(&self, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result<bool, Fault> {
-        // `a-b` sorts between `a` and `a/b`: a name and what is below it are two entries of the order.
-        let mut entries = Vec::new();
-        for name in names_in(&self.keys.repositories().join(prefix))? {
-            if name.parse::<RepositoryName>().is_ok() {
-                entries.push(format!("{prefix}{name}/"));
-                entries.push(format!("{prefix}{name}"));
-            }
-        }
-        entries.sort_unstable();
-        for entry in entries {
-            let goes_on = if entry.ends_with('/') {
-                let is_behind = entry.as_str() > after || after.starts_with(&entry);
-                !is_behind || self.walk(&entry, after, visit)?
-            } else {
-                match entry.parse::<RepositoryName>() {
-                    Ok(name) if entry.as_str() > after && self.repository_exists(&name)? => visit(name)?,
-                    _ => true,
-                }
-            };
-            if !goes_on {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        walk_repositories(&self.keys, after, visit)
     }
 
     /// Whether anything was ever pushed to a repository.
     pub(super) fn repository_exists(&self, name: &RepositoryName) -> Result<bool, Fault> {
-        Ok(exists(&self.keys.manifests(name))? || exists(&self.keys.layers(name))?)
+        repository_exists(&self.keys, name)
     }
+}
+
+/// As [`Inner::walk_repositories`], of a volume that is not opened.
+pub(super) fn walk_repositories(
+    keys: &Keys,
+    after: Option<&str>,
+    visit: &mut Visit<'_>,
+) -> Result<(), Fault> {
+    walk(keys, "", after.unwrap_or(""), visit).map(drop)
+}
+
+fn walk(keys: &Keys, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result<bool, Fault> {
+    // `a-b` sorts between `a` and `a/b`: a name and what is below it are two entries of the order.
+    let mut entries = Vec::new();
+    for name in names_in(&keys.repositories().join(prefix))? {
+        if name.parse::<RepositoryName>().is_ok() {
+            entries.push(format!("{prefix}{name}/"));
+            entries.push(format!("{prefix}{name}"));
+        }
+    }
+    entries.sort_unstable();
+    for entry in entries {
+        let goes_on = if entry.ends_with('/') {
+            let is_behind = entry.as_str() > after || after.starts_with(&entry);
+            !is_behind || walk(keys, &entry, after, visit)?
+        } else {
+            match entry.parse::<RepositoryName>() {
+                Ok(name) if entry.as_str() > after && repository_exists(keys, &name)? => visit(name)?,
+                _ => true,
+            }
+        };
+        if !goes_on {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn repository_exists(keys: &Keys, name: &RepositoryName) -> Result<bool, Fault> {
+    Ok(exists(&keys.manifests(name))? || exists(&keys.layers(name))?)
 }

@@ -7,6 +7,8 @@ mod compatibility;
 mod concurrency;
 mod crash;
 mod faults;
+mod fsck;
+mod holds;
 mod manifests;
 mod model;
 mod open;

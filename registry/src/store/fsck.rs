@@ -1,0 +1,127 @@
+//! Whether a volume keeps what it has promised: a directory comes in, a report goes out; blocking IO, reads only (but
+//! [`Store::repair`]).
+//!
+//! What is looked for: every manifest's bytes and what it names are there (or are recorded as never having come); a tag
+//! names a manifest of its repository; bytes hash to their digests; links, entries among referrers and records mean
+//! what they should. Beside a running registry a finding only counts when it is still there at a second look.
+
+mod content;
+mod look;
+mod records;
+mod repair;
+mod report;
+mod repository;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::keys::Keys;
+use super::repositories::walk_repositories;
+
+use self::look::{Look, Progress};
+
+pub use look::AmbiguousTag;
+pub use report::{Finding, FindingKind, FsckReport, Leftovers, Looked};
+
+/// How to check.
+#[derive(Debug, Clone, Copy)]
+pub struct FsckOptions {
+    /// Hash every byte, not only those of manifests.
+    pub deep: bool,
+    /// How long to wait before the next look when something was found beside a running registry.
+    pub pause: Duration,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "directory \"{path}\" cannot be checked: name the directory of a registry's images that this user may read"
+)]
+pub struct FsckError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Beside a running registry, how often something must be seen.
+const LOOKS: usize = 3;
+
+/// Checks the volume below `root`, and takes its lock meanwhile if nobody has it. `progress` is told how many
+/// repositories, then how many blobs were looked at.
+pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Result<FsckReport, FsckError> {
+    let failed = |source| FsckError {
+        path: root.to_owned(),
+        source,
+    };
+    fs::read_dir(root).map_err(failed)?;
+    let keys = Keys::new(root);
+    let lock = File::open(keys.lock())
+        .ok()
+        .filter(|file| file.try_lock().is_ok());
+    let seen = whole(&keys, options.deep, progress);
+    let mut findings = seen.findings;
+    if lock.is_none() {
+        for _ in 1..LOOKS {
+            if findings.is_empty() {
+                break;
+            }
+            std::thread::sleep(options.pause);
+            findings = seen_again(&keys, findings);
+        }
+    }
+    Ok(FsckReport {
+        locked: lock.is_some(),
+        deep: options.deep,
+        examined: seen.examined,
+        findings: findings.into_iter().collect(),
+        leftovers: seen.leftovers,
+        changes: Vec::new(),
+    })
+}
+
+/// Looks at everything.
+fn whole<'a>(keys: &'a Keys, deep: bool, progress: &Progress<'_>) -> Look<'a> {
+    let mut look = Look::new(keys);
+    let walked = walk_repositories(keys, None, &mut |name| {
+        look.repository(&name);
+        progress(look.examined.repositories);
+        Ok(true)
+    });
+    if let Err(fault) = walked {
+        let path = keys.repositories();
+        look.fault(FindingKind::Unreadable, None, &"repositories", &path, &fault);
+    }
+    look.contents(deep, progress);
+    look.records();
+    look
+}
+
+/// What of these findings is still so.
+fn seen_again(keys: &Keys, before: BTreeSet<Finding>) -> BTreeSet<Finding> {
+    let mut look = Look::new(keys);
+    let repositories: BTreeSet<_> = before
+        .iter()
+        .filter_map(|finding| finding.repository.as_ref())
+        .collect();
+    for name in repositories {
+        look.repository(name);
+    }
+    look.records();
+    for finding in &before {
+        match (finding.kind, finding.what.parse()) {
+            (FindingKind::ContentDamaged | FindingKind::Unreadable, Ok(digest))
+                if finding.repository.is_none() =>
+            {
+                look.content(&digest, true);
+            }
+            _ => {}
+        }
+    }
+    before
+        .into_iter()
+        .filter(|finding| look.findings.contains(finding))
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! The content of a volume: bytes are what their digests say, and somebody has them. Files come in, findings go out;
+//! blocking IO, reads only.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use portolan_oci::{Algorithm, Digest, Hasher};
+
+use crate::store::error::Fault;
+use crate::store::links::names_in;
+use crate::store::open::PROBE;
+
+use super::look::{Cure, Look, Progress, prefix, size_of};
+use super::report::FindingKind;
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+impl Look<'_> {
+    /// Looks at all content; with `deep` every byte is read and hashed. Repositories come first: they tell what is
+    /// referred to.
+    pub(super) fn contents(&mut self, deep: bool, progress: &Progress<'_>) {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let directory = self.keys.blobs().join(algorithm.as_str());
+            for shard in self.names(None, &directory) {
+                let shard = directory.join(shard);
+                for hex in self.names(None, &shard) {
+                    if let Ok(digest) = Digest::from_parts(algorithm, &hex) {
+                        self.content(&digest, deep);
+                        progress(self.examined.blobs);
+                    }
+                }
+            }
+        }
+        let temporary = names_in(&self.keys.temporary()).unwrap_or_default();
+        let left = temporary.iter().filter(|name| *name != PROBE);
+        self.leftovers.temporary = left.count() as u64;
+        self.leftovers.uploads = entries(&self.keys.uploads()).div_ceil(2);
+        self.leftovers.quarantined = entries(&self.keys.quarantine());
+    }
+
+    /// Looks at one.
+    pub(super) fn content(&mut self, digest: &Digest, deep: bool) {
+        let path = self.keys.blob(digest);
+        let size = match size_of(&path) {
+            Ok(Some(size)) => size,
+            Ok(None) => {
+                self.leftovers.empty_directories += 1;
+                return;
+            }
+            Err(fault) => return self.fault(FindingKind::ContentDamaged, None, digest, &path, &fault),
+        };
+        self.examined.blobs += 1;
+        if !self.referenced.contains(&prefix(digest)) {
+            self.leftovers.unreferenced_blobs += 1;
+            self.leftovers.unreferenced_bytes += size;
+        }
+        if deep && !self.hashed.contains(&prefix(digest)) {
+            match hash(&path, digest.algorithm()) {
+                Ok(actual) => {
+                    self.examined.bytes += size;
+                    if actual != *digest {
+                        self.damaged(digest, &path, &actual);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    let fault = Fault::Io {
+                        action: "read",
+                        path: path.clone(),
+                        source,
+                    };
+                    self.fault(FindingKind::Unreadable, None, digest, &path, &fault);
+                }
+            }
+        }
+    }
+
+    pub(super) fn damaged(&mut self, digest: &Digest, path: &Path, actual: &Digest) {
+        let problem = format!("its bytes have digest {actual}");
+        self.found(FindingKind::ContentDamaged, None, digest, path, problem);
+        self.cures.push(Cure::MoveAside {
+            path: path.to_owned(),
+            name: format!("{}-{}", digest.algorithm(), digest.hex()),
+            why: format!("the bytes of {digest} had digest {actual}"),
+        });
+    }
+}
+
+fn entries(directory: &Path) -> u64 {
+    names_in(directory).map_or(0, |names| names.len() as u64)
+}
+
+/// The digest of a file's bytes.
+fn hash(path: &Path, algorithm: Algorithm) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; BUFFER_BYTES]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One look at a volume: files come in, findings and counts are collected; blocking IO, reads only.
+
+use std::collections::{BTreeSet, HashSet};
+use std::error::Error as _;
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use portolan_oci::{Digest, RepositoryName};
+
+use crate::store::error::Fault;
+use crate::store::keys::Keys;
+use crate::store::links::names_in;
+
+use super::report::{Finding, FindingKind, Leftovers, Looked};
+
+/// Takes a number of things done.
+pub(super) type Progress<'a> = dyn Fn(u64) + 'a;
+
+/// What is seen.
+pub(super) struct Look<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) findings: BTreeSet<Finding>,
+    pub(super) leftovers: Leftovers,
+    pub(super) examined: Looked,
+    /// Content that some repository has, by the first half of its digest: two that share it are taken for one.
+    pub(super) referenced: HashSet<[u8; 16]>,
+    /// Manifests that were hashed already.
+    pub(super) hashed: HashSet<[u8; 16]>,
+    /// What a repair can do about it.
+    pub(super) cures: Vec<Cure>,
+}
+
+/// A change that makes something whole again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// A link is to hold what its path says, or what was found out elsewhere.
+    WriteLink {
+        path: PathBuf,
+        digest: Digest,
+        why: String,
+    },
+    /// An entry among referrers is to be what its manifest says.
+    WriteReferrer {
+        path: PathBuf,
+        text: String,
+        why: String,
+    },
+    /// A file is to be out of the way.
+    MoveAside {
+        path: PathBuf,
+        name: String,
+        why: String,
+    },
+    /// A person must say what a tag names.
+    Ask(AmbiguousTag),
+}
+
+/// A tag of which only its history is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmbiguousTag {
+    pub repository: RepositoryName,
+    pub tag: String,
+    /// What it has named, sorted.
+    pub candidates: Vec<Digest>,
+    pub(super) path: PathBuf,
+}
+
+impl AmbiguousTag {
+    /// The tag whose link is at `path`.
+    pub fn new(repository: RepositoryName, tag: String, candidates: Vec<Digest>, path: PathBuf) -> Self {
+        Self {
+            repository,
+            tag,
+            candidates,
+            path,
+        }
+    }
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(keys: &'a Keys) -> Self {
+        Self {
+            keys,
+            findings: BTreeSet::new(),
+            leftovers: Leftovers::default(),
+            examined: Looked::default(),
+            referenced: HashSet::new(),
+            hashed: HashSet::new(),
+            cures: Vec::new(),
+        }
+    }
+
+    /// Notes what is wrong.
+    pub(super) fn found(
+        &mut self,
+        kind: FindingKind,
+        repository: Option<&RepositoryName>,
+        what: &dyn Display,
+        path: &Path,
+        problem: impl Into<String>,
+    ) {
+        let path = path.strip_prefix(self.keys.root()).unwrap_or(path);
+        self.findings.insert(Finding {
+            kind,
+            repository: repository.cloned(),
+            what: what.to_string(),
+            path: path.to_owned(),
+            problem: problem.into(),
+        });
+    }
+
+    /// Notes that something cannot be read.
+    pub(super) fn fault(
+        &mut self,
+        kind: FindingKind,
+        repository: Option<&RepositoryName>,
+        what: &dyn Display,
+        path: &Path,
+        fault: &Fault,
+    ) {
+        let (kind, problem) = match fault {
+            Fault::Damaged { problem, .. } => (kind, problem.clone()),
+            other => {
+                let cause = other.source().map(|cause| format!(": {cause}"));
+                (
+                    FindingKind::Unreadable,
+                    format!("{other}{}", cause.unwrap_or_default()),
+                )
+            }
+        };
+        self.found(kind, repository, what, path, problem);
+    }
+
+    /// The names in a directory; one that cannot be listed is a finding.
+    pub(super) fn names(&mut self, repository: Option<&RepositoryName>, path: &Path) -> Vec<String> {
+        names_in(path).unwrap_or_else(|fault| {
+            self.fault(FindingKind::Unreadable, repository, &"directory", path, &fault);
+            Vec::new()
+        })
+    }
+
+    /// The digests that `<directory>/<algorithm>/<hex>` stand for.
+    pub(super) fn digests(&mut self, repository: &RepositoryName, directory: &Path) -> Vec<Digest> {
+        crate::store::links::digests_in(directory).unwrap_or_else(|fault| {
+            self.fault(
+                FindingKind::Unreadable,
+                Some(repository),
+                &"directory",
+                directory,
+                &fault,
+            );
+            Vec::new()
+        })
+    }
+
+    pub(super) fn refer(&mut self, content: &Digest) {
+        self.referenced.insert(prefix(content));
+    }
+}
+
+/// The first half of a digest's bytes.
+pub(super) fn prefix(digest: &Digest) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digest.hex().as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or("00");
+        *byte = u8::from_str_radix(pair, 16).unwrap_or(0);
+    }
+    bytes
+}
+
+/// The size of a file; `None` if there is none.
+pub(super) fn size_of(path: &Path) -> Result<Option<u64>, Fault> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+        Ok(_) => Err(Fault::Damaged {
+            path: path.to_owned(),
+            problem: "it is not a file".to_owned(),
+        }),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(source) => Err(Fault::Io {
+            action: "look at",
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}

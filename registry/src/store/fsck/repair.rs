@@ -1,0 +1,108 @@
+//! Makes whole what can be made whole without guessing, and without removing a byte: empty links get what they stand
+//! for, lost links to content that is still there are written again, damaged content is moved aside. Durable IO.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portolan_oci::Digest;
+
+use crate::store::error::Fault;
+use crate::store::links::exists;
+use crate::store::{Inner, Store, blocking};
+
+use super::look::{AmbiguousTag, Cure};
+use super::report::FsckReport;
+use super::whole;
+
+impl Store {
+    /// Repairs the volume, which nobody else may be using, and checks it again. `choose` says what a tag names of which
+    /// only a history is left; without an answer the tag stays as it is.
+    pub async fn repair(
+        &self,
+        deep: bool,
+        choose: impl FnMut(&AmbiguousTag) -> Option<Digest> + Send + 'static,
+    ) -> Result<FsckReport, Fault> {
+        let permit = self.inner.permit().await?;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _held = permit;
+            inner.repair(deep, choose)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn repair(
+        &self,
+        deep: bool,
+        mut choose: impl FnMut(&AmbiguousTag) -> Option<Digest>,
+    ) -> Result<FsckReport, Fault> {
+        let mut changes = Vec::new();
+        for cure in whole(&self.keys, deep, &|_| {}).cures {
+            changes.extend(self.cure(cure, &mut choose)?);
+        }
+        let after = whole(&self.keys, deep, &|_| {});
+        Ok(FsckReport {
+            locked: true,
+            deep,
+            examined: after.examined,
+            findings: after.findings.into_iter().collect(),
+            leftovers: after.leftovers,
+            changes,
+        })
+    }
+
+    /// Returns what was done.
+    fn cure(
+        &self,
+        cure: Cure,
+        choose: &mut impl FnMut(&AmbiguousTag) -> Option<Digest>,
+    ) -> Result<Option<String>, Fault> {
+        let shown = |path: &PathBuf| {
+            let path = path.strip_prefix(self.keys.root()).unwrap_or(path);
+            path.display().to_string()
+        };
+        Ok(Some(match cure {
+            Cure::WriteLink { path, digest, why } => {
+                self.disk.write_small(&path, digest.as_str().as_bytes())?;
+                format!("wrote {digest} into {}: {why}", shown(&path))
+            }
+            Cure::WriteReferrer { path, text, why } => {
+                self.disk.write_small(&path, text.as_bytes())?;
+                format!("wrote {}: {why}", shown(&path))
+            }
+            Cure::MoveAside { path, name, why } => {
+                if !exists(&path)? {
+                    return Ok(None);
+                }
+                let target = self.free_place(&name);
+                self.disk.publish(&path, &target)?;
+                format!("moved {} to {}: {why}", shown(&path), shown(&target))
+            }
+            Cure::Ask(tag) => {
+                let Some(digest) = choose(&tag) else {
+                    return Ok(None);
+                };
+                self.disk.write_small(&tag.path, digest.as_str().as_bytes())?;
+                format!(
+                    "wrote {digest} into {}: chosen from the tag's history",
+                    shown(&tag.path)
+                )
+            }
+        }))
+    }
+
+    /// A name in the quarantine that nothing has yet.
+    fn free_place(&self, name: &str) -> PathBuf {
+        let directory = self.keys.quarantine();
+        let mut place = directory.join(name);
+        let mut number = 1;
+        while fs::symlink_metadata(&place).is_ok() {
+            number += 1;
+            place = directory.join(format!("{name}.{number}"));
+        }
+        place
+    }
+}
