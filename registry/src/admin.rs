@@ -1,50 +1,106 @@
-//! The administration listener (mutual TLS): what is in force, as JSON. Shared state in, one page out.
+//! Administration: what is in force, garbage collection and holds, as JSON. Shared state in, answers out.
+//!
+//! The same pages on two doors: a listener that asks for a client certificate, and a socket in the volume's directory.
+
+mod collections;
+mod status;
 
 use std::sync::Arc;
 
-use axum::routing::get;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde_json::json;
 
 use crate::app::App;
+use crate::error_chain;
+use crate::store::{Fault, HoldError};
 
-/// What `GET /v1/status` answers. Whoever mounts new files sees here when they are in force.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Status {
-    version: &'static str,
-    /// Whether the store refuses writes.
-    read_only: bool,
-    /// SHA-256 of the users file in force.
-    users_sha256: Option<String>,
-    /// Serial number of the public listener's certificate.
-    certificate_serial: Option<String>,
-    /// Ids of the keys that verify tokens.
-    token_keys: Vec<String>,
-    /// Id of the key that signs them.
-    active_token_key: Option<String>,
+pub use collections::{CollectRequest, Collections, Line};
+pub use status::{CollectionStatus, RunningCollection, Status, VolumeStatus};
+
+/// What the pages are made of.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Shown.
+    pub app: Arc<App>,
+    /// Runs of the garbage collection.
+    pub collections: Collections,
 }
 
-/// The router of the administration listener.
-pub fn router(app: Arc<App>) -> Router {
-    Router::new().route("/v1/status", get(move || async move { Json(status(&app)) }))
+/// The router of both doors.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/v1/status", get(show_status))
+        .route("/v1/gc", post(collect))
+        .route("/v1/holds", get(holds))
+        .route("/v1/holds/{name}", put(hold).delete(release))
+        .with_state(admin)
 }
 
-fn status(app: &App) -> Status {
-    let keys = app
-        .auth
-        .as_ref()
-        .and_then(|auth| auth.tokens.as_ref())
-        .map(|tokens| tokens.keys.current());
-    Status {
-        version: env!("CARGO_PKG_VERSION"),
-        read_only: app.store.read_only().is_some(),
-        users_sha256: app
-            .auth
-            .as_ref()
-            .map(|auth| auth.users.current().file_sha256.clone()),
-        certificate_serial: app.tls.as_ref().map(|tls| tls.current().serial.clone()),
-        token_keys: keys.as_ref().map(|keys| keys.ids()).unwrap_or_default(),
-        active_token_key: keys.as_ref().map(|keys| keys.active().0.to_owned()),
+async fn show_status(State(admin): State<Admin>) -> Json<Status> {
+    Json(status::of(&admin).await)
+}
+
+/// The answer grows while the run goes on; a client that leaves does not stop it.
+async fn collect(
+    State(admin): State<Admin>,
+    request: Result<Json<CollectRequest>, JsonRejection>,
+) -> Response {
+    match request {
+        Ok(Json(request)) => {
+            let lines = admin.collections.start(request.into());
+            let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+            (kind, axum::body::Body::from_stream(lines)).into_response()
+        }
+        Err(rejection) => refusal(StatusCode::BAD_REQUEST, &rejection.body_text()),
     }
+}
+
+async fn holds(State(admin): State<Admin>) -> Response {
+    match admin.app.store.holds().await {
+        Ok(holds) => Json(json!({"holds": holds})).into_response(),
+        Err(fault) => refusal(status_of(&fault), &error_chain(&fault)),
+    }
+}
+
+async fn hold(State(admin): State<Admin>, Path(name): Path<String>) -> Response {
+    match admin.app.store.hold(&name).await {
+        Ok(()) => Json(json!({"hold": name})).into_response(),
+        Err(error) => hold_refusal(&error),
+    }
+}
+
+async fn release(State(admin): State<Admin>, Path(name): Path<String>) -> Response {
+    match admin.app.store.release(&name).await {
+        Ok(true) => Json(json!({"released": name})).into_response(),
+        Ok(false) => refusal(
+            StatusCode::NOT_FOUND,
+            &format!("there is no hold \"{name}\"; list them with `portolan-registry admin holds`"),
+        ),
+        Err(error) => hold_refusal(&error),
+    }
+}
+
+fn hold_refusal(error: &HoldError) -> Response {
+    let status = match error {
+        HoldError::Fault(fault) => status_of(fault),
+        HoldError::Name { .. } => StatusCode::BAD_REQUEST,
+    };
+    refusal(status, &error_chain(error))
+}
+
+fn status_of(fault: &Fault) -> StatusCode {
+    match fault {
+        Fault::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        Fault::ReadOnly { .. } | Fault::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        Fault::Io { .. } | Fault::Damaged { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn refusal(status: StatusCode, sentence: &str) -> Response {
+    (status, Json(json!({"error": sentence}))).into_response()
 }

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::admin::AdminArgs;
+use crate::commands::fsck::FsckArgs;
+use crate::commands::gc::GcArgs;
+
 /// A container registry: serves images from a directory.
 #[derive(Debug, Parser)]
 #[command(name = "portolan-registry", version, about, after_help = EXAMPLES)]
@@ -45,7 +49,40 @@ pub enum Command {
     /// Read a password from standard input and print what goes into users.yaml for it.
     #[command(after_help = HASH_HELP)]
     HashPassword,
+    /// Remove content that nothing needs any more from the volume of a running registry, while it serves.
+    #[command(after_help = GC_HELP)]
+    Gc(GcArgs),
+    /// Check that everything that was pushed is still there and whole, and repair what can be repaired.
+    #[command(after_help = FSCK_HELP)]
+    Fsck(FsckArgs),
+    /// Ask a running registry how it is, or hold its garbage collection.
+    #[command(after_help = ADMIN_HELP)]
+    Admin(AdminArgs),
 }
+
+const GC_HELP: &str = "\
+Pushes and pulls go on meanwhile. Without a flag that says where, the registry is the one on this machine over
+REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY, else /var/lib/registry; run it as the same user.
+Exit status: 0 done, 1 not done (the sentence says why), 2 for a wrong command line.
+
+Examples:
+  portolan-registry gc --dry-run
+  portolan-registry gc --untagged-after 168h --output json
+  portolan-registry gc --server https://registry.example.com:5001 --ca-file ca.crt \\
+    --certificate-file client.crt --key-file client.key";
+
+const FSCK_HELP: &str = "\
+Reads the volume itself, with or without a registry running on it; run it as a user that may read everything there.
+Exit status: 0 nothing is wrong, 1 something is, or cannot be checked, 2 for a wrong command line.
+
+Examples:
+  portolan-registry fsck --directory /var/lib/registry
+  portolan-registry fsck --deep --repair --config config.yaml";
+
+const ADMIN_HELP: &str = "\
+Examples:
+  portolan-registry admin status
+  portolan-registry admin hold backup && tar -C /var/lib/registry -cf backup.tar . ; portolan-registry admin release backup";
 
 const SERVE_HELP: &str = "\
 Environment (stronger than the file):

@@ -1,5 +1,14 @@
-//! One module per verb of the command line. IO.
+//! One module per verb of the command line, and what they share. IO.
 
+pub mod admin;
+mod answer;
 pub mod check_config;
+mod connection;
+pub mod fsck;
+pub mod gc;
 pub mod hash_password;
 pub mod serve;
+mod table;
+
+pub use answer::AnswerError;
+pub use connection::{Connection, ConnectionError};

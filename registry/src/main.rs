@@ -1,7 +1,7 @@
 //! The program: a command line in, an exit status out (0 done, 1 cannot, 2 wrong command line).
 
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Read as _, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use jiff::Timestamp;
 use portolan_registry::args::{Args, Command};
-use portolan_registry::commands::{check_config, hash_password, serve};
+use portolan_registry::commands::{admin, check_config, fsck, gc, hash_password, serve};
 use portolan_registry::serve::{LOCK_TIMEOUT, Surroundings};
 
 fn main() -> ExitCode {
     match run(Args::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             // nobody is left to tell when standard error is closed
             let _ = writeln!(std::io::stderr(), "portolan-registry: {error:#}");
@@ -23,9 +23,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let line = match command {
-        Command::Serve { config } => return serve::run(config.as_deref(), variable, surroundings()),
+        Command::Serve { config } => {
+            return serve::run(config.as_deref(), variable, surroundings()).map(|()| ExitCode::SUCCESS);
+        }
         Command::CheckConfig { config, files } => check_config::run(&config, files, now())?,
         Command::HashPassword => {
             let mut input = Vec::new();
@@ -33,9 +35,42 @@ fn run(command: Command) -> anyhow::Result<()> {
             read.context("cannot read standard input; pipe the password in")?;
             hash_password::run(&input)?
         }
+        Command::Gc(args) => {
+            let mut screen = std::io::stderr();
+            let is_seen = screen.is_terminal();
+            let screen: Option<&mut (dyn Write + Send)> = is_seen.then_some(&mut screen as _);
+            asking()?.block_on(gc::run(&args, variable, screen))?
+        }
+        Command::Fsck(args) => {
+            let mut screen = std::io::stderr();
+            let (is_seen, is_answered) = (screen.is_terminal(), std::io::stdin().is_terminal());
+            let screen: Option<&mut (dyn Write + Send)> = is_seen.then_some(&mut screen as _);
+            let answers = (is_seen && is_answered)
+                .then(|| Box::new(std::io::BufReader::new(std::io::stdin())) as Box<dyn BufRead + Send>);
+            let world = surroundings();
+            let checking = fsck::run(&args, variable, &world, screen, answers);
+            let (text, is_wrong) = asking()?.block_on(checking)?;
+            print(&text)?;
+            return Ok(if is_wrong {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            });
+        }
+        Command::Admin(args) => asking()?.block_on(admin::run(&args, variable))?,
     };
-    writeln!(std::io::stdout(), "{line}")
+    print(&line)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
         .context("cannot write to standard output; direct it to where there is room")
+}
+
+/// For commands that ask a running registry.
+fn asking() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn variable(name: &str) -> Option<OsString> {

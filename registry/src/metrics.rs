@@ -27,6 +27,14 @@ pub struct Metrics {
     reload_failing: Family<WhatLabel, Gauge>,
     certificate_not_after: Family<ListenerLabel, Gauge>,
     storage: StorageGauges,
+    collection: CollectionNumbers,
+}
+
+#[derive(Clone, Debug, Default)]
+struct CollectionNumbers {
+    runs: Family<OutcomeLabel, Counter>,
+    freed_bytes: Counter,
+    last: Gauge,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,6 +56,11 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,6 +155,7 @@ impl Metrics {
             certificate_not_after.clone(),
         );
         let storage = StorageGauges::register(&mut registry);
+        let collection = CollectionNumbers::register(&mut registry);
         Self {
             registry: Arc::new(registry),
             requests,
@@ -154,6 +168,7 @@ impl Metrics {
             reload_failing,
             certificate_not_after,
             storage,
+            collection,
         }
     }
 
@@ -198,6 +213,28 @@ impl Metrics {
         self.storage.available_inodes.set(signed(now.available_inodes));
     }
 
+    /// A garbage collection has ended; one that only looked has freed nothing.
+    pub fn collected(&self, dry_run: bool, freed_bytes: u64, at: i64) {
+        let outcome = if dry_run { "dry-run" } else { "done" };
+        self.collection
+            .runs
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+        self.collection.freed_bytes.inc_by(freed_bytes);
+        if !dry_run {
+            self.collection.last.set(at);
+        }
+    }
+
+    /// A garbage collection has ended before its end.
+    pub fn collection_failed(&self) {
+        let outcome = "failed";
+        self.collection
+            .runs
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
     /// Everything, as Prometheus reads it.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -236,6 +273,28 @@ impl StorageGauges {
             registry.register(name, help, gauge.clone());
         }
         gauges
+    }
+}
+
+impl CollectionNumbers {
+    fn register(registry: &mut Registry) -> Self {
+        let numbers = Self::default();
+        registry.register(
+            "collections",
+            "Runs of the garbage collection, by outcome",
+            numbers.runs.clone(),
+        );
+        registry.register(
+            "collection_freed_bytes",
+            "What garbage collection has given back",
+            numbers.freed_bytes.clone(),
+        );
+        registry.register(
+            "collection_last_timestamp_seconds",
+            "When the last garbage collection that removed something or found nothing has ended; 0 before the first",
+            numbers.last.clone(),
+        );
+        numbers
     }
 }
 

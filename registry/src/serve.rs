@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,20 +11,21 @@ use axum::Router;
 use jiff::Timestamp;
 use portolan_config::{Config, Missing, ServerTls};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{Admin, Collections};
 use crate::app::{self, App};
 use crate::auth::{Auth, Tokens};
 use crate::files::{self, FileProblem};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reload::{self, Current, Poll, Watched};
-use crate::server::{self, Deadlines, ListenError, Serving};
+use crate::server::{self, Deadlines, ListenError, Serving, socket};
 use crate::store::{OpenError, Requirements, Store, StoreOptions};
 use crate::tls::Tls;
-use crate::{admin, health};
+use crate::{admin, health, store};
 
 /// What the server takes from the world beside its configuration.
 #[derive(Clone)]
@@ -72,6 +74,8 @@ pub struct Running {
     pub admin_address: Option<SocketAddr>,
     /// Where probes connect.
     pub health_address: Option<SocketAddr>,
+    /// Where administration connects on this machine.
+    socket: PathBuf,
     store: Store,
     draining: Arc<AtomicBool>,
     stop_clients: CancellationToken,
@@ -116,7 +120,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         delete_enabled: config.storage.delete_enabled,
         max_blob_bytes: config.uploads.max_blob_bytes.map_or(u64::MAX, NonZeroU64::get),
         metrics: metrics.clone(),
-        clock: surroundings.clock,
+        clock: surroundings.clock.clone(),
         random: surroundings.random,
     });
 
@@ -124,6 +128,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         address: local(&public),
         admin_address: admin.as_ref().map(local),
         health_address: health.as_ref().map(local),
+        socket: store::admin_socket(&config.storage.volume.path),
         store: store.clone(),
         draining: Arc::default(),
         stop_clients: CancellationToken::new(),
@@ -142,11 +147,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         tasks: running.clients.clone(),
     };
     running.clients.spawn(clients.run(public));
-    if let Some(listener) = admin {
-        running
-            .rest
-            .spawn(running.inner(admin::router(app), admin_tls).run(listener));
-    }
+    let administration = admin::router(Admin {
+        collections: Collections::new(store.clone(), metrics.clone(), surroundings.clock),
+        app,
+    });
+    running.administer(administration, admin, admin_tls);
     if let Some(listener) = health {
         let health = Health {
             store,
@@ -177,6 +182,16 @@ impl Running {
         }
     }
 
+    /// Opens both doors of the administration.
+    fn administer(&self, router: Router, listener: Option<TcpListener>, tls: Option<Arc<Current<Tls>>>) {
+        if let Some(socket) = admin_socket(&self.socket, &self.store) {
+            self.rest.spawn(self.inner(router.clone(), None).run(socket));
+        }
+        if let Some(listener) = listener {
+            self.rest.spawn(self.inner(router, tls).run(listener));
+        }
+    }
+
     fn announce(&self, config: &Config) {
         if let Some(reason) = self.store.read_only() {
             tracing::warn!("storage.volume.path: {reason}");
@@ -204,6 +219,8 @@ impl Running {
         let drained = tokio::time::timeout(self.drain_timeout, self.clients.wait())
             .await
             .is_ok();
+        // a successor makes its own as soon as it has the volume
+        let _ = std::fs::remove_file(&self.socket);
         self.store.close().await;
         self.stop_rest.cancel();
         self.rest.close();
@@ -224,6 +241,21 @@ async fn bind_optional(
     match address {
         None => Ok(None),
         Some(address) => server::bind(key, address).await.map(Some),
+    }
+}
+
+/// Without it the registry serves all the same. A volume that is not written to gets none.
+fn admin_socket(path: &Path, store: &Store) -> Option<UnixListener> {
+    if store.read_only().is_some() {
+        return None;
+    }
+    match socket::bind(path) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!("no local administration: cannot listen at socket \"{path}\": {error}");
+            None
+        }
     }
 }
 

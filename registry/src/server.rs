@@ -5,6 +5,7 @@
 
 mod activity;
 mod paced;
+pub mod socket;
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +23,7 @@ use portolan_config::Address;
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,7 @@ use self::paced::Paced;
 use crate::reload::Current;
 use crate::tls::Tls;
 
-/// Where a request came from; an extension of every request.
+/// Where a request came from; an extension of every request that came over the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
@@ -113,6 +114,35 @@ pub async fn bind(key: &'static str, address: Address) -> Result<TcpListener, Li
     })
 }
 
+/// Where connections come from.
+pub trait Source: Send + Sync + 'static {
+    /// One of them.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next one; a local socket knows no address of the other side.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+}
+
+impl Source for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        let (stream, peer) = self.accept().await?;
+        // an error here means that the client is gone already
+        let _ = stream.set_nodelay(true);
+        let _ = keep_alive(&stream);
+        Ok((stream, Some(peer)))
+    }
+}
+
+impl Source for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+        Ok((self.accept().await?.0, None))
+    }
+}
+
 /// What a listener does with connections.
 #[derive(Debug)]
 pub struct Serving {
@@ -173,7 +203,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 impl Serving {
     /// Accepts until stopped. Connections go on in their own tasks.
-    pub async fn run(self, listener: TcpListener) {
+    pub async fn run(self, listener: impl Source) {
         let permits = Arc::new(Semaphore::new(self.max_connections));
         let serving = Arc::new(self);
         loop {
@@ -183,7 +213,7 @@ impl Serving {
             };
             let accepted = tokio::select! {
                 () = serving.stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                accepted = listener.next() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -204,10 +234,10 @@ impl Serving {
         }
     }
 
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
-        // an error here means that the client is gone already
-        let _ = stream.set_nodelay(true);
-        let _ = keep_alive(&stream);
+    async fn connection<S>(&self, stream: S, peer: Option<SocketAddr>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let stream = Paced::new(stream, self.deadlines.write);
         let Some(tls) = &self.tls else {
             return self.http(stream, peer).await;
@@ -220,12 +250,12 @@ impl Serving {
         };
         match handshake {
             Ok(Ok(stream)) => self.http(stream, peer).await,
-            Ok(Err(error)) => tracing::debug!(%peer, "TLS handshake failed: {error}"),
-            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(?peer, "TLS handshake failed: {error}"),
+            Err(_) => tracing::debug!(?peer, "TLS handshake took too long"),
         }
     }
 
-    async fn http<S>(&self, stream: S, peer: SocketAddr)
+    async fn http<S>(&self, stream: S, peer: Option<SocketAddr>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -234,7 +264,9 @@ impl Serving {
         let noted = activity.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(Peer(peer));
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(Peer(peer));
+            }
             let (router, noted) = (router.clone(), noted.clone());
             let running = noted.begin();
             async move {
@@ -277,7 +309,7 @@ impl Serving {
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%peer, "connection ended: {error}");
+            tracing::debug!(?peer, "connection ended: {error}");
         }
     }
 }

@@ -53,7 +53,7 @@ const MARKS_OF_HTTP: [&str; 10] = [
 ];
 
 /// Where answers are made; `health` and `admin` have listeners of their own.
-const ANSWERS: [&str; 4] = ["src/handlers", "src/error.rs", "src/health.rs", "src/admin.rs"];
+const ANSWERS: [&str; 4] = ["src/handlers", "src/error.rs", "src/health.rs", "src/admin"];
 const MARKS_OF_ANSWERS: [&str; 3] = ["Response::new", "Response::builder", "into_response("];
 
 /// Time, chance and environment are arguments everywhere but here.

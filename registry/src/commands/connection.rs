@@ -1,0 +1,270 @@
+//! How a command reaches the registry that it is about: flags in, requests sent and answers out. IO.
+//!
+//! Either the socket in the directory of the volume, on the same machine and as the same user, or the administration
+//! listener with a client certificate.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::body::Body;
+use clap::Args;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use portolan_config::Config;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::files::{self, FileProblem};
+use crate::server::socket;
+use crate::store;
+
+/// Which registry a command talks to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Connection {
+    /// The socket of a registry on this machine [default: portolan/v1/admin.sock below the directory of its images].
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["server", "config"])]
+    pub socket: Option<PathBuf>,
+    /// The configuration file of the registry on this machine: its volume tells where the socket is.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub config: Option<PathBuf>,
+    /// The administration listener of a registry anywhere, such as `https://registry.example.com:5001`.
+    #[arg(long, value_name = "URL", requires_all = ["ca_file", "certificate_file", "key_file"])]
+    pub server: Option<String>,
+    /// The authority that signed the certificate of `--server`.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate to show to `--server`.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub certificate_file: Option<PathBuf>,
+    /// The key of the client certificate.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// A file that a flag names cannot be used.
+    #[error("--{flag}: cannot use file \"{path}\": {problem}; write a PEM file that this user may read")]
+    File {
+        flag: &'static str,
+        path: PathBuf,
+        problem: String,
+    },
+    /// The configuration file cannot be used.
+    #[error("--config")]
+    Config(#[from] Box<FileProblem>),
+    /// No `https://host:port`.
+    #[error("--server: \"{0}\" is no address of a registry; write https://host:port")]
+    Address(String),
+    /// Certificate and key do not go together.
+    #[error(
+        "--certificate-file and --key-file cannot be used together; write the key that the certificate was made for"
+    )]
+    Identity(#[source] rustls::Error),
+    /// Nobody listens there.
+    #[error(
+        "no registry answers at socket \"{path}\"; start one on that directory, or say with --socket, --config or --server where it is"
+    )]
+    NoSocket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// It belongs to another user.
+    #[error("this user may not use socket \"{path}\"; run the command as the user that runs the registry")]
+    NotAllowed { path: PathBuf },
+    /// The listener cannot be reached, or one of the two certificates is not accepted.
+    #[error(
+        "cannot connect to {address}; check --server, and that both sides know the other's certificate authority"
+    )]
+    Unreachable {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the registry ended the connection; look into its log")]
+    Broken(#[source] hyper::Error),
+}
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub(super) enum Endpoint {
+    Socket(PathBuf),
+    Server {
+        /// `host:port`.
+        address: String,
+        host: ServerName<'static>,
+        tls: Arc<ClientConfig>,
+    },
+}
+
+impl Connection {
+    /// Reads what the flags name. Without any, the directory is that of the environment, or the default.
+    pub(super) fn endpoint(
+        &self,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Endpoint, ConnectionError> {
+        if let Some(url) = &self.server {
+            return self.server(url);
+        }
+        Ok(Endpoint::Socket(match (&self.socket, &self.config) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => {
+                let config = files::read_config(path).map_err(Box::new)?;
+                store::admin_socket(&config.storage.volume.path)
+            }
+            (None, None) => store::admin_socket(&directory(None, variable)),
+        }))
+    }
+
+    fn server(&self, url: &str) -> Result<Endpoint, ConnectionError> {
+        let bad = || ConnectionError::Address(url.to_owned());
+        let address = url
+            .strip_prefix("https://")
+            .ok_or_else(bad)?
+            .trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+        port.parse::<u16>().map_err(|_| bad())?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = ServerName::try_from(host).map_err(|_| bad())?;
+        let mut roots = RootCertStore::empty();
+        for certificate in pem_certificates("ca-file", self.ca_file.as_deref())? {
+            roots.add(certificate).map_err(ConnectionError::Identity)?;
+        }
+        let chain = pem_certificates("certificate-file", self.certificate_file.as_deref())?;
+        let key = read_pem("key-file", self.key_file.as_deref(), |bytes| {
+            PrivateKeyDer::from_pem_slice(bytes).ok()
+        })?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(ConnectionError::Identity)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .map_err(ConnectionError::Identity)?;
+        Ok(Endpoint::Server {
+            address: address.to_owned(),
+            host,
+            tls: Arc::new(tls),
+        })
+    }
+}
+
+/// The directory of the images of a registry that runs without a configuration file.
+pub(super) fn directory(config: Option<&Config>, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY")
+        .filter(|path| !path.is_empty())
+        .map_or_else(
+            || {
+                config.map_or_else(
+                    || Config::standalone().storage.volume.path,
+                    |it| it.storage.volume.path.clone(),
+                )
+            },
+            PathBuf::from,
+        )
+}
+
+fn pem_certificates(
+    flag: &'static str,
+    path: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, ConnectionError> {
+    read_pem(flag, path, |bytes| {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(bytes)
+            .filter_map(Result::ok)
+            .collect();
+        (!chain.is_empty()).then_some(chain)
+    })
+}
+
+fn read_pem<T>(
+    flag: &'static str,
+    path: Option<&Path>,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<T, ConnectionError> {
+    let path = path.unwrap_or(Path::new(""));
+    let problem = |problem: String| ConnectionError::File {
+        flag,
+        path: path.to_owned(),
+        problem,
+    };
+    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    parse(&bytes).ok_or_else(|| problem("it holds nothing of that kind".to_owned()))
+}
+
+impl Endpoint {
+    /// Sends one request on a connection of its own.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Response<Incoming>, ConnectionError> {
+        match self {
+            Self::Socket(socket) => {
+                let stream = socket::connect(socket).await.map_err(|source| {
+                    let path = socket.clone();
+                    match source.kind() {
+                        io::ErrorKind::PermissionDenied => ConnectionError::NotAllowed { path },
+                        _ => ConnectionError::NoSocket { path, source },
+                    }
+                })?;
+                exchange(stream, "localhost", method, path, body).await
+            }
+            Self::Server { address, host, tls } => {
+                let unreachable = |source| ConnectionError::Unreachable {
+                    address: address.clone(),
+                    source,
+                };
+                let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+                let connector = TlsConnector::from(tls.clone());
+                let stream = connector
+                    .connect(host.clone(), stream)
+                    .await
+                    .map_err(unreachable)?;
+                exchange(stream, address, method, path, body).await
+            }
+        }
+    }
+}
+
+async fn exchange<S>(
+    stream: S,
+    host: &str,
+    method: Method,
+    path: &str,
+    body: Option<String>,
+) -> Result<Response<Incoming>, ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(ConnectionError::Broken)?;
+    tokio::spawn(connection);
+    let mut request = Request::new(body.map_or_else(Body::empty, Body::from));
+    *request.method_mut() = method;
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    for (name, value) in [("host", host), ("content-type", "application/json")] {
+        if let Ok(value) = value.parse() {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    sender
+        .send_request(request)
+        .await
+        .map_err(ConnectionError::Broken)
+}
