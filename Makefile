@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What takes minutes and has clusters is asked to end, and cleans up, when make itself is killed.
 guarded := setpriv --pdeathsig TERM
-.PHONY: help demo test check unit api conformance chart admission operator cluster-test e2e \
+.PHONY: help demo test check unit api conformance conformance-full chart admission operator cluster-test e2e \
 	programs images crds tools deny cluster-up cluster-down cluster-shell clean
 
 help: ## This list.
@@ -25,8 +25,11 @@ unit: ## Unit, property and golden-file tests of every package.
 api: ## The registry's HTTP API, against the running server.
 	@.ci/cargo-test api
 
-conformance: ## The official OCI conformance program against the registry: anonymous HTTP, then TLS with tokens.
+conformance: ## The official OCI conformance program against the registry, in every way of connecting.
 	@e2e/conformance/run
+
+conformance-full: ## The same with twenty runs at once, and runs after kill -9, in every way of connecting.
+	@e2e/conformance/run --full
 
 chart: ## helm lint, and facts about what the chart renders.
 	@charts/tests/run
