@@ -13,6 +13,7 @@ mod blobs;
 mod changes;
 mod collect;
 mod content;
+mod deletion;
 mod disk;
 mod error;
 mod expiry;

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
 
-use crate::manifest::{Manifest, stored_media_type, stored_names};
+use crate::manifest::{Manifest, stored_media_type};
 
 use super::collect::Root;
 use super::error::{Fault, ManifestError};
-use super::links::{digests_in, exists, read_link, read_tag};
+use super::links::{exists, read_link, read_tag};
 use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
@@ -141,48 +141,6 @@ impl Store {
         })
         .await
     }
-
-    /// Removes a manifest and every tag that names it, unless an index of the repository needs it.
-    pub async fn manifest_delete(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<(), ManifestError> {
-        self.manifest_delete_if(repository, digest, Precondition::default())
-            .await
-    }
-
-    /// The same, if the client expects the manifest to be there.
-    pub async fn manifest_delete_if(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        precondition: Precondition,
-    ) -> Result<(), ManifestError> {
-        let permit = self.inner.permit().await?;
-        // While this is held nobody can let a further tag or index name the manifest.
-        let stripes = self.inner.locks.hold(&[digest], &[]).await;
-        let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
-        let tags = blocking(move || {
-            let tags = inner.check_deletable(&name, &wanted)?;
-            inner.check_manifest(&name, &wanted, &precondition)?;
-            Ok::<_, ManifestError>(tags)
-        })
-        .await?;
-        let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
-        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
-        blocking(move || {
-            let _held = (permit, stripes, tag_locks);
-            for tag in &tags {
-                // A push may have moved it on before its lock was free.
-                if inner.tag_names_digest(&repository, tag, &digest)? {
-                    inner.remove_tag(&repository, tag)?;
-                }
-            }
-            Ok(inner.remove_revision(&repository, &digest)?)
-        })
-        .await
-    }
 }
 
 /// The digest under which a document is stored and all tags that shall name it.
@@ -233,7 +191,7 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Inner {
-    fn check_manifest(
+    pub(super) fn check_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
@@ -337,60 +295,5 @@ impl Inner {
             media_type,
             bytes: bytes.into(),
         }))
-    }
-
-    /// The first manifest of a repository that needs `digest`. Reads all of them. One whose content is gone can no
-    /// longer be pulled, and needs nothing.
-    pub(super) fn find_referrer_of(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Option<Digest>, Fault> {
-        for revision in digests_in(&self.keys.revisions(repository))? {
-            match self.read_manifest(repository, &revision) {
-                Ok(Some(manifest)) if stored_names(&manifest.bytes, digest) => return Ok(Some(revision)),
-                Ok(_) | Err(Fault::Damaged { .. }) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Refuses, or tells which tags go with the manifest.
-    fn check_deletable(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Vec<Tag>, ManifestError> {
-        if !exists(&self.keys.revision_link(repository, digest))? {
-            return Err(self.unknown_manifest(repository, digest.as_str())?);
-        }
-        if let Some(by) = self.find_referrer_of(repository, digest)? {
-            return Err(ManifestError::Referenced {
-                digest: digest.clone(),
-                by,
-            });
-        }
-        Ok(self.tags_of(repository, digest)?)
-    }
-
-    fn remove_revision(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Fault> {
-        let subject = match self.read_manifest(repository, digest) {
-            Ok(manifest) => {
-                manifest.and_then(|manifest| Manifest::parse(None, &manifest.bytes).ok()?.subject)
-            }
-            Err(Fault::Damaged { .. }) => None, // a list of referrers passes over what it cannot read
-            Err(fault) => return Err(fault),
-        };
-        let link = self.keys.revision_link(repository, digest);
-        self.disk.remove_file(&link)?;
-        if let Some(directory) = link.parent() {
-            self.disk.remove_if_empty(directory);
-        }
-        if let Some(subject) = subject {
-            self.disk
-                .remove_file(&self.keys.referrer(repository, &subject, digest))?;
-        }
-        self.record_absent(repository, digest, &[])
     }
 }
