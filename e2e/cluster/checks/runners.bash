@@ -9,6 +9,7 @@ check_runners() {
   check "a runner whose make is killed leaves nothing" killed_make_leaves_nothing
   check "a runner that is killed leaves the cluster that was up before" killed_runner_leaves_what_was_up
   check "a test run that is killed while it compiles leaves nothing" killed_tests_leave_nothing
+  check "a tool whose build is killed is built by the next one" killed_build_is_done_again
 }
 
 started_runner() { # COMMAND...
@@ -55,4 +56,16 @@ killed_tests_leave_nothing() {
   [ -n "$(belongings "$api")" ] || { echo "no cluster is up: the check proves nothing"; return 1; }
   kill_started
   all_gone "$api" && rm -rf "$work/target"
+}
+
+killed_build_is_done_again() {
+  local found tools=$clone/e2e/tools
+  export PORTOLAN_CACHE=$work/cache
+  start_marked "$tools/build" node 2> "$work/build.log"
+  until compgen -G "$PORTOLAN_CACHE/tools/.node.*/" > /dev/null; do kill -0 "$started" || { cat "$work/build.log"; return 1; }; done
+  kill_started
+  timeout 120 "$tools/build" node || return 1
+  found=$(ls -A "$PORTOLAN_CACHE/tools")
+  rm -rf "$PORTOLAN_CACHE"
+  [[ $found =~ ^\.lock-node[[:space:]]node-[0-9a-f]{16}$ ]] || { echo "$found"; return 1; }
 }
