@@ -48,7 +48,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::changes::{Change, Changes};
-use self::collect::Arming;
+use self::collect::{Arming, LastRun};
 use self::disk::Disk;
 use self::holds::Holds;
 use self::keys::Keys;
@@ -126,6 +126,7 @@ struct Inner {
     changes: Changes,
     /// What is pushed while garbage is collected.
     arming: Arming,
+    last_run: Mutex<Option<LastRun>>,
     last_collection: Mutex<Option<CollectReport>>,
     is_closed: AtomicBool,
     /// True once everything that was on the volume at the start is known to be durable.

@@ -6,15 +6,20 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use portolan_oci::{Digest, RepositoryName};
 
 use super::collect::Root;
 use super::content::BlobContent;
 use super::error::{BlobError, Fault};
-use super::links::{exists, read_link};
+use super::links::{exists, read_link, renewed_at};
 use super::{Inner, Store, blocking};
+
+/// Times of links are not kept more exactly than that: a pull shall not write.
+const RENEW_AFTER: Duration = Duration::from_hours(1);
 
 /// Where a blob may be mounted from.
 #[derive(Clone)]
@@ -112,7 +117,9 @@ impl Store {
 
 impl Inner {
     fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobContent>, Fault> {
-        let Some(content) = read_link(&self.keys.layer_link(repository, digest), digest)? else {
+        let link = self.keys.layer_link(repository, digest);
+        self.renew(&link);
+        let Some(content) = read_link(&link, digest)? else {
             return Ok(None);
         };
         let path = self.keys.blob(&content);
@@ -132,6 +139,16 @@ impl Inner {
                 path,
                 source,
             }),
+        }
+    }
+
+    /// Says that somebody wants what a link names, and may be about to refer to it: clients ask what is there before they
+    /// push the rest. If it fails, garbage collection may remove it and the client has to push it again.
+    pub(super) fn renew(&self, link: &Path) {
+        let now = (self.options.clock)();
+        let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= RENEW_AFTER);
+        if self.disk.read_only().is_none() && renewed_at(link).ok().flatten().is_some_and(is_old) {
+            drop(File::open(link).and_then(|file| file.set_modified(now)));
         }
     }
 

@@ -3,18 +3,33 @@
 //! Drawn and argued in `registry/docs/garbage-collection.md`.
 
 mod arming;
+mod blobs;
+mod graph;
+mod mark;
+mod packed;
+mod plan;
 mod report;
+mod roots;
+mod sweep;
+mod untagged;
+mod waves;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::mark::Marking;
+use self::sweep::{State, Sweep};
+use self::untagged::Ages;
 use super::disk::lock;
 use super::error::Fault;
-use super::links::digests_in;
 use super::{Inner, Store, blocking};
 
 pub(super) use arming::{Arming, Root};
 pub use report::{CollectPhase, CollectProgress, CollectReport, Counts, Examined, Kept};
+pub(super) use untagged::LastRun;
+
+/// Hears how far a run has come.
+type Progress = Arc<dyn Fn(CollectProgress) + Send + Sync>;
 
 /// What to collect.
 #[derive(Debug, Clone)]
@@ -67,20 +82,28 @@ impl Store {
         progress: impl Fn(CollectProgress) + Send + Sync + 'static,
     ) -> Result<CollectReport, CollectError> {
         let inner = &self.inner;
-        let (started, began) = ((inner.options.clock)(), Instant::now());
-        let _run = inner
-            .arming
-            .arm(started)
-            .map_err(|since| CollectError::AlreadyRunning {
-                since: timestamp(since),
-            })?;
+        let progress: Progress = Arc::new(progress);
+        let (now, began) = ((inner.options.clock)(), Instant::now());
+        let armed = inner.arming.arm(now);
+        let _run = armed.map_err(|since| CollectError::AlreadyRunning {
+            since: timestamp(since),
+        })?;
         progress(CollectProgress::at(CollectPhase::Arming, 0, 0));
-        drop(inner.permit().await?);
+        drop(inner.permit().await?); // what a predecessor removed is durable
+        let checker = Arc::clone(inner);
+        blocking(move || checker.check_features()).await?;
         inner.changes.turn().await;
-        let mut report = CollectReport::new(timestamp(started), options.dry_run);
-        let reader = Arc::clone(inner);
-        report.examined = blocking(move || reader.examine(&progress)).await?;
-        report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let state = inner.mark(options.clone(), now, began, &progress).await?;
+        // What has been read of changes that were not done is now durable, or the volume read-only.
+        inner.changes.turn().await;
+        let sweep = Sweep {
+            inner: Arc::clone(inner),
+            state: Arc::new(Mutex::new(state)),
+            progress,
+        };
+        let removes = !options.dry_run && sweep.records().await? && sweep.repositories().await?;
+        sweep.blobs(removes).await?;
+        let report = sweep.finished(began.elapsed());
         *lock(&inner.last_collection) = Some(report.clone());
         Ok(report)
     }
@@ -92,20 +115,53 @@ impl Store {
 }
 
 impl Inner {
-    fn examine(&self, progress: &dyn Fn(CollectProgress)) -> Result<Examined, Fault> {
-        let mut examined = Examined::default();
-        self.walk_repositories(None, &mut |name| {
-            examined.repositories += 1;
-            examined.manifests += digests_in(&self.keys.revisions(&name))?.len() as u64;
-            examined.links += digests_in(&self.keys.layers(&name))?.len() as u64;
-            progress(CollectProgress::at(
-                CollectPhase::Marking,
-                examined.repositories,
-                0,
-            ));
-            Ok(true)
-        })?;
-        Ok(examined)
+    async fn mark(
+        self: &Arc<Self>,
+        options: CollectOptions,
+        now: SystemTime,
+        began: Instant,
+        progress: &Progress,
+    ) -> Result<State, Fault> {
+        let (inner, progress) = (Arc::clone(self), Arc::clone(progress));
+        blocking(move || {
+            let (ages, this) = Ages::new(*lock(&inner.last_run), now, began);
+            let roots = inner.roots()?;
+            let mut marking = Marking {
+                options: &options,
+                now,
+                roots: &roots,
+                ages: &ages,
+                plan: plan::Plan::default(),
+                report: CollectReport::new(timestamp(now), options.dry_run),
+                keeps_all: false,
+            };
+            inner.walk_repositories(None, &mut |name| {
+                let done = marking.report.examined.repositories;
+                progress(CollectProgress::at(CollectPhase::Marking, done, 0));
+                marking.repository(&inner, &name)?;
+                Ok(true)
+            })?;
+            if options.untagged_after.is_some() && !options.dry_run {
+                *lock(&inner.last_run) = Some(this);
+            }
+            Ok(State {
+                plan: marking.plan,
+                report: marking.report,
+                now,
+                grace: options.grace,
+            })
+        })
+        .await
+    }
+}
+
+impl Sweep {
+    fn finished(&self, duration: Duration) -> CollectReport {
+        let state = lock(&self.state);
+        let mut report = state.report.clone();
+        report.kept.pushed_during_run = state.plan.rescued;
+        report.duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        report
     }
 }
 

@@ -30,7 +30,6 @@ pub(super) struct Holds {
 
 impl Holds {
     /// To be kept while something is removed; whether there is a hold is asked after this was taken.
-    #[expect(dead_code, reason = "for the sweep")]
     pub(super) async fn batch(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.gate).read_owned().await
     }
@@ -72,7 +71,6 @@ impl Store {
 
 impl Inner {
     /// A hold that is in force.
-    #[expect(dead_code, reason = "for the sweep")]
     pub(super) fn first_hold(&self) -> Result<Option<String>, Fault> {
         Ok(self.hold_names()?.into_iter().next())
     }

@@ -187,9 +187,13 @@ impl Keys {
         let name = format!("{}-{}", referrer.algorithm(), referrer.hex());
         self.referrers(repository, subject).join(name)
     }
-}
 
 impl Keys {
+    /// All such records of a repository.
+    pub(super) fn untagged_in(&self, repository: &RepositoryName) -> PathBuf {
+        self.own.join("untagged").join(repository.as_str()).join("_")
+    }
+
     pub(super) fn trash(&self) -> PathBuf {
         self.own.join("trash")
     }

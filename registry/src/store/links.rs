@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use portolan_oci::{Algorithm, Digest};
 
@@ -40,6 +41,15 @@ pub(super) fn exists(path: &Path) -> Result<bool, Fault> {
 
 /// The names in a directory; none if it is not there. Names that are not UTF-8 are nobody's.
 pub(super) fn names_in(path: &Path) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    visit_names(path, &mut |name| {
+        names.push(name.to_owned());
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+fn visit_names(path: &Path, visit: &mut dyn FnMut(&str) -> Result<(), Fault>) -> Result<(), Fault> {
     let fault = |source| Fault::Io {
         action: "list directory",
         path: path.to_owned(),
@@ -47,16 +57,15 @@ pub(super) fn names_in(path: &Path) -> Result<Vec<String>, Fault> {
     };
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) => return Ok(()),
         Err(source) => return Err(fault(source)),
     };
-    let mut names = Vec::new();
     for entry in entries {
-        if let Ok(name) = entry.map_err(fault)?.file_name().into_string() {
-            names.push(name);
+        if let Some(name) = entry.map_err(fault)?.file_name().to_str() {
+            visit(name)?;
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -64,6 +73,19 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// When a file was last written or renewed; none if it is not there.
+pub(super) fn renewed_at(path: &Path) -> Result<Option<SystemTime>, Fault> {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(time) => Ok(Some(time)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(Fault::Io {
+            action: "look at",
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 /// What a layer or revision link of `named` points at.
@@ -104,6 +126,19 @@ fn parse_link(path: &Path, bytes: &[u8]) -> Result<Digest, Fault> {
             path: path.to_owned(),
             problem: error.to_string(),
         })
+}
+
+/// Visits the digests that `<directory>/<algorithm>/<hex>` directories stand for, in no order, and holds none of them.
+pub(super) fn visit_digests(
+    directory: &Path,
+    visit: &mut dyn FnMut(Digest) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        visit_names(&directory.join(algorithm.as_str()), &mut |hex| {
+            Digest::from_parts(algorithm, hex).map_or(Ok(()), &mut *visit)
+        })?;
+    }
+    Ok(())
 }
 
 /// The digests that `<directory>/<algorithm>/<hex>` directories stand for, sorted.

@@ -131,7 +131,10 @@ impl Store {
         let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
         blocking(move || {
             let found = match &reference {
-                Reference::Digest(digest) => inner.read_manifest(&repository, digest)?,
+                Reference::Digest(digest) => {
+                    inner.renew(&inner.keys.revision_link(&repository, digest));
+                    inner.read_manifest(&repository, digest)?
+                }
                 Reference::Tag(tag) => inner.read_tagged(&repository, tag)?,
             };
             match found {

@@ -58,6 +58,7 @@ impl Store {
                 options,
                 changes: Changes::new(),
                 arming: Arming::default(),
+                last_run: Mutex::default(),
                 last_collection: Mutex::default(),
                 is_closed: false.into(),
                 settled,

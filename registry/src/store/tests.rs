@@ -3,6 +3,7 @@
 
 mod absent;
 mod blobs;
+mod collect;
 mod compatibility;
 mod concurrency;
 mod crash;

@@ -113,11 +113,19 @@ impl Store {
         let writing = begin(&session, chunk)?;
         let writing = self.inner.receive(&session, writing, chunk, body).await?;
         let permit = self.inner.permit().await?;
+        let (inner, of, announced) = (Arc::clone(&self.inner), Arc::clone(&session), digest.clone());
+        let verified = blocking(move || {
+            let _permit = permit;
+            inner.verify(&of, writing, &announced)
+        });
+        let (writing, file) = verified.await?;
+        // Hashing and fsyncing may take long; nobody else needs to wait for that.
+        let permit = self.inner.permit().await?;
         let stripe = self.inner.locks.hold(&[digest], &[]).await;
         let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
         blocking(move || {
             let _held = (permit, stripe);
-            inner.finish(&session, writing, &digest)
+            Ok(inner.finish(&session, writing, &file, &digest)?)
         })
         .await
     }
@@ -202,7 +210,13 @@ impl Inner {
         Ok(Some(session))
     }
 
-    fn finish(&self, session: &Session, mut writing: Writing, digest: &Digest) -> Result<(), UploadError> {
+    /// Checks that the bytes have the digest, and makes them durable.
+    fn verify(
+        &self,
+        session: &Session,
+        mut writing: Writing,
+        digest: &Digest,
+    ) -> Result<(Writing, Arc<UploadFile>), UploadError> {
         let file = self.upload_file(session, &mut writing)?;
         file.trim(&self.disk, writing.offset)?;
         let actual = match &writing.hasher {
@@ -220,6 +234,16 @@ impl Inner {
             drop(self.discard(&session.id, Some(writing))); // what it was about is told below
             return Err(fault.into());
         }
+        Ok((writing, file))
+    }
+
+    fn finish(
+        &self,
+        session: &Session,
+        writing: Writing,
+        file: &UploadFile,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
         self.arming.note(|| Root::Blob {
             repository: session.repository.clone(),
             digest: digest.clone(),
@@ -238,7 +262,7 @@ impl Inner {
         if published.is_ok() || !exists(file.path())? {
             drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
         }
-        Ok(published?)
+        published
     }
 
     /// The file of a session, which stays open from now on.

@@ -12,7 +12,6 @@ use crate::manifest::References;
 use crate::store::disk::lock;
 
 /// Something that a client can reach from now on.
-#[expect(dead_code, reason = "for the sweep")]
 #[derive(Debug, Clone)]
 pub(in crate::store) enum Root {
     /// A manifest that was put, with a tag or without.
@@ -68,7 +67,6 @@ impl Arming {
     }
 
     /// What was told since the last time.
-    #[expect(dead_code, reason = "for the sweep")]
     pub(super) fn drain(&self) -> Vec<Root> {
         lock(&self.state)
             .as_mut()

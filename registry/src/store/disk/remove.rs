@@ -25,7 +25,6 @@ impl Disk {
     /// Unlinks many files and makes that durable, with one fsync for each directory in which something has changed. The
     /// directory of a file that was alone in it by its nature goes with the file. The caller sees to it that nobody
     /// writes to these paths meanwhile.
-    #[expect(dead_code, reason = "garbage collection is about to use it")]
     pub(in crate::store) fn remove_files(&self, paths: &[PathBuf]) -> Result<(), Fault> {
         let mut changed: BTreeMap<PathBuf, File> = BTreeMap::new();
         let removed = paths
@@ -63,7 +62,6 @@ impl Disk {
     }
 
     /// Unlinks a file, and its directory if it was alone there. It may come back after a power cut.
-    #[expect(dead_code, reason = "garbage collection is about to use it")]
     pub(in crate::store) fn remove_unsynced(&self, path: &Path) -> Result<(), Fault> {
         self.discard(path)?;
         if is_alone_in_its_directory(path) {

@@ -1,0 +1,119 @@
+//! Removes content that no repository has: the blob store comes in, one part after the other; IO in blocking threads.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use portolan_oci::{Algorithm, Digest};
+
+use super::CollectError;
+use super::report::{CollectPhase, CollectProgress};
+use super::sweep::{BATCH, State, Sweep};
+use crate::store::disk::lock;
+use crate::store::error::Fault;
+use crate::store::links::names_in;
+use crate::store::{Inner, blocking};
+
+/// `blobs/<algorithm>/<first two digits>`.
+#[derive(Debug, Clone)]
+struct Part {
+    algorithm: Algorithm,
+    digits: String,
+}
+
+impl Sweep {
+    /// Looks at all content; removes what nobody can reach, if it may.
+    pub(super) async fn blobs(&self, mut removes: bool) -> Result<(), CollectError> {
+        let inner = Arc::clone(&self.inner);
+        let parts = blocking(move || inner.parts()).await?;
+        let total = parts.len() as u64;
+        for (done, part) in (0..).zip(parts) {
+            (self.progress)(CollectProgress::at(CollectPhase::Blobs, done, total));
+            let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
+            let garbage = blocking(move || lock(&state).find_garbage(&inner, &part)).await?;
+            for batch in garbage.chunks(BATCH) {
+                let digests = batch.to_vec();
+                removes = removes
+                    && self
+                        .batch(batch.to_vec(), Vec::new(), move |inner, state| {
+                            state.remove_contents(inner, &digests)
+                        })
+                        .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn parts(&self) -> Result<Vec<Part>, Fault> {
+        let mut parts = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let mut names = names_in(&self.keys.blobs().join(algorithm.as_str()))?;
+            names.sort_unstable();
+            parts.extend(names.into_iter().map(|digits| Part { algorithm, digits }));
+        }
+        Ok(parts)
+    }
+
+    /// None: only what a crash has left of a directory.
+    fn content_size(&self, content: &Digest) -> Result<Option<u64>, Fault> {
+        let path = self.keys.blob(content);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Fault::Io {
+                action: "look at",
+                path,
+                source,
+            }),
+        }
+    }
+}
+
+impl State {
+    fn find_garbage(&mut self, inner: &Inner, part: &Part) -> Result<Vec<Digest>, Fault> {
+        let directory = inner
+            .keys
+            .blobs()
+            .join(part.algorithm.as_str())
+            .join(&part.digits);
+        let names = names_in(&directory)?;
+        self.take_notes(inner)?; // whoever publishes tells so before it can be listed
+        let mut garbage = Vec::new();
+        for name in names {
+            let Ok(digest) = Digest::from_parts(part.algorithm, &name) else {
+                continue;
+            };
+            if !name.starts_with(&part.digits) {
+                continue; // nobody reads it there
+            }
+            self.report.examined.blobs += 1;
+            if self.plan.keeps_content(&digest) {
+                continue;
+            }
+            if let Some(size) = inner.content_size(&digest)? {
+                self.report.candidates.blobs += 1;
+                self.report.candidates.bytes += size;
+            }
+            garbage.push(digest);
+        }
+        Ok(garbage)
+    }
+
+    fn remove_contents(&mut self, inner: &Inner, digests: &[Digest]) -> Result<(), Fault> {
+        for digest in digests {
+            if self.plan.keeps_content(digest) {
+                self.plan.rescued += 1;
+                continue;
+            }
+            let size = inner.content_size(digest)?;
+            inner.disk.remove_unsynced(&inner.keys.blob(digest))?;
+            if let Some(size) = size {
+                self.report.freed.blobs += 1;
+                self.report.freed.bytes += size;
+            }
+        }
+        Ok(())
+    }
+}

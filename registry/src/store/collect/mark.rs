@@ -1,0 +1,233 @@
+//! Reads repositories and decides what of each is kept: directories come in, what may go comes out. Blocking IO, reads
+//! only, no locks: what is pushed meanwhile tells itself, see `arming`.
+//!
+//! What cannot be read ends the run. What is read and cannot be understood keeps everything that it might mean.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use portolan_oci::{Digest, RepositoryName};
+
+use super::CollectOptions;
+use super::graph::{Graph, Node, Reason};
+use super::packed::{Key, Packed, key};
+use super::plan::{Plan, RepositoryPlan};
+use super::report::CollectReport;
+use super::roots::Roots;
+use super::untagged::Ages;
+use crate::manifest::References;
+use crate::store::Inner;
+use crate::store::error::Fault;
+use crate::store::links::{
+    digests_in, exists, names_in, read_file, read_link, read_tag, renewed_at, visit_digests,
+};
+
+/// Sentences beyond this number would only hide the first ones.
+const MAX_WARNINGS: usize = 100;
+
+/// What marking needs to know and what it finds out.
+#[derive(Debug)]
+pub(super) struct Marking<'a> {
+    pub(super) options: &'a CollectOptions,
+    pub(super) now: SystemTime,
+    pub(super) roots: &'a Roots,
+    pub(super) ages: &'a Ages,
+    pub(super) plan: Plan,
+    pub(super) report: CollectReport,
+    /// Nobody knows what something in the repository that is looked at means.
+    pub(super) keeps_all: bool,
+}
+
+impl Marking<'_> {
+    pub(super) fn repository(&mut self, inner: &Inner, name: &RepositoryName) -> Result<(), Fault> {
+        self.report.examined.repositories += 1;
+        self.keeps_all = false;
+        let mut graph = inner.graph(name)?;
+        self.report.examined.manifests += graph.nodes().len() as u64;
+        self.keep_reachable(inner, name, &mut graph)?;
+        let mut plan = RepositoryPlan::new(name.clone());
+        self.keep_untagged(inner, &mut graph, &mut plan)?;
+        if let Some(damaged) = graph.kept_and_damaged().and_then(|it| it.digest.digest()) {
+            self.keep_everything(
+                &mut graph,
+                format!(
+                    "manifest {damaged} of repository {name} is damaged, so nobody knows what it needs and everything in that repository is kept: push it again, or delete it"
+                ),
+            );
+        }
+        graph.count_kept(&mut self.report.kept);
+        for (index, node) in graph.nodes().iter().enumerate() {
+            if graph.is_kept(index) {
+                self.plan.keep_content_of(node);
+            }
+        }
+        self.links(inner, name, &graph, &mut plan)?;
+        let (candidates, waves) = graph.into_waves();
+        self.report.candidates.manifests += candidates.len() as u64;
+        plan.set_candidates(candidates, waves);
+        self.plan.add(plan);
+        Ok(())
+    }
+
+    /// What tags, the list of what is in use and deleted tags name, and what follows.
+    fn keep_reachable(
+        &mut self,
+        inner: &Inner,
+        name: &RepositoryName,
+        graph: &mut Graph,
+    ) -> Result<(), Fault> {
+        for tag in names_in(&inner.keys.tags(name))? {
+            let Ok(tag) = tag.parse() else { continue };
+            let directory = inner.keys.tag(name, &tag);
+            match read_tag(&directory) {
+                Ok(None) => {}
+                Ok(Some(digest)) => {
+                    self.plan.keep_content(&digest);
+                    graph.keep(key(&digest), Reason::Tagged);
+                }
+                Err(Fault::Damaged { .. }) => {
+                    let history = digests_in(&directory.join("index"))?;
+                    if history.is_empty() {
+                        self.keep_everything(graph, format!("tag {tag} of repository {name} cannot be read, so nobody knows what it names and everything in that repository is kept: push it again, or delete it"));
+                    }
+                    for digest in history {
+                        graph.keep(key(&digest), Reason::Tagged);
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        for digest in self.roots.trash.get(name).into_iter().flatten() {
+            self.plan.keep_content(digest);
+            graph.keep(key(digest), Reason::Trash);
+        }
+        for key in &self.roots.in_use {
+            graph.keep(*key, Reason::InUse);
+        }
+        Ok(())
+    }
+
+    /// What nothing names, as long as it is to stay all the same.
+    fn keep_untagged(
+        &mut self,
+        inner: &Inner,
+        graph: &mut Graph,
+        plan: &mut RepositoryPlan,
+    ) -> Result<(), Fault> {
+        let loose: Vec<usize> = (0..graph.nodes().len())
+            .filter(|index| !graph.is_kept(*index))
+            .collect();
+        let Some(after) = self.options.untagged_after else {
+            for index in loose {
+                graph.keep(graph.nodes()[index].key, Reason::UntaggedOff);
+            }
+            return Ok(());
+        };
+        plan.forget_records_of_kept(inner, graph)?;
+        for index in loose {
+            let Some(digest) = graph.nodes()[index].digest.digest() else {
+                continue;
+            };
+            let record = self.ages.of(inner, &plan.name, &digest, self.options.interval)?;
+            let link = inner.keys.revision_link(&plan.name, &digest);
+            if record.age() < after || is_young(renewed_at(&link)?, self.now, self.options.grace) {
+                graph.keep(key(&digest), Reason::UntaggedYoung);
+                plan.records.push((Packed::new(&digest), record));
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_everything(&mut self, graph: &mut Graph, warning: String) {
+        graph.keep_all(Reason::Damaged);
+        self.keeps_all = true;
+        if self.report.warnings.len() < MAX_WARNINGS {
+            self.report.warnings.push(warning);
+        }
+    }
+
+    /// Which blobs stay in the repository.
+    fn links(
+        &mut self,
+        inner: &Inner,
+        name: &RepositoryName,
+        graph: &Graph,
+        plan: &mut RepositoryPlan,
+    ) -> Result<(), Fault> {
+        let named: HashSet<Key> = graph.names_of_kept();
+        visit_digests(&inner.keys.layers(name), &mut |digest| {
+            let path = inner.keys.layer_link(name, &digest);
+            let is_named = self.keeps_all || named.contains(&key(&digest));
+            if !is_named && !is_young(renewed_at(&path)?, self.now, self.options.grace) {
+                if exists(&path)? {
+                    self.report.examined.links += 1;
+                    self.report.candidates.links += 1;
+                    plan.links.push(Packed::new(&digest));
+                }
+                return Ok(());
+            }
+            if let Some(content) = read_link(&path, &digest)? {
+                self.report.examined.links += 1;
+                self.report.kept.link_grace += u64::from(!is_named);
+                self.plan.keep_content(&content);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Inner {
+    fn graph(&self, name: &RepositoryName) -> Result<Graph, Fault> {
+        let mut graph = Graph::default();
+        visit_digests(&self.keys.revisions(name), &mut |digest| {
+            if let Some((node, subject)) = self.node(name, &digest)? {
+                graph.add(node, subject);
+            }
+            Ok(())
+        })?;
+        Ok(graph)
+    }
+
+    /// None: deleted meanwhile.
+    fn node(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<(Node, Option<Key>)>, Fault> {
+        let Some((content, references)) = self.stored_references(name, digest)? else {
+            return Ok(None);
+        };
+        let is_damaged = references.is_none();
+        let References { digests, subject } = references.unwrap_or_default();
+        let node = Node {
+            key: key(digest),
+            digest: Packed::new(digest),
+            content: (content != *digest).then(|| Box::new(Packed::new(&content))),
+            subject: subject.as_ref().map(|subject| Box::new(Packed::new(subject))),
+            names: digests.iter().map(key).collect(),
+            is_damaged,
+        };
+        Ok(Some((node, subject.as_ref().map(key))))
+    }
+
+    /// Where the bytes of a manifest are and what they refer to, if they are there and what they should be. None: the
+    /// repository does not have the manifest.
+    pub(super) fn stored_references(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<(Digest, Option<References>)>, Fault> {
+        let link = self.keys.revision_link(name, digest);
+        let Some(content) = read_link(&link, digest)? else {
+            return Ok(None);
+        };
+        let bytes = read_file(&self.keys.blob(&content))?;
+        if bytes.is_none() && !exists(&link)? {
+            return Ok(None);
+        }
+        let intact = bytes.filter(|bytes| Digest::of(content.algorithm(), bytes) == content);
+        let references = intact.map(|bytes| References::stored(&bytes));
+        Ok(Some((content, references)))
+    }
+}
+
+/// What is not there has no age; what comes from the future is young.
+pub(super) fn is_young(renewed: Option<SystemTime>, now: SystemTime, grace: Duration) -> bool {
+    renewed.is_some_and(|at| now.duration_since(at).map_or(!grace.is_zero(), |age| age < grace))
+}

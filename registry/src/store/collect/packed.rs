@@ -1,0 +1,86 @@
+//! Digests in little memory: a volume has many. Pure.
+
+use portolan_oci::{Algorithm, Digest};
+
+/// The first 128 bits of a digest, to look it up by. Two that fall together only keep more than they should.
+pub(super) type Key = u128;
+
+pub(super) fn key(digest: &Digest) -> Key {
+    let first = digest.hex().bytes().take(32);
+    let bits = first.fold(0, |bits, digit| bits << 4 | Key::from(nibble(digit)));
+    match digest.algorithm() {
+        Algorithm::Sha256 => bits,
+        Algorithm::Sha512 => !bits,
+    }
+}
+
+/// A digest in 40 bytes instead of a hundred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Packed {
+    Sha256([u8; 32]),
+    Sha512(Box<[u8; 64]>),
+}
+
+impl Packed {
+    pub(super) fn new(digest: &Digest) -> Self {
+        fn fill(bytes: &mut [u8], hex: &str) {
+            for (byte, digits) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+                *byte = nibble(digits[0]) << 4 | nibble(digits[1]);
+            }
+        }
+        match digest.algorithm() {
+            Algorithm::Sha256 => {
+                let mut bytes = [0; 32];
+                fill(&mut bytes, digest.hex());
+                Self::Sha256(bytes)
+            }
+            Algorithm::Sha512 => {
+                let mut bytes = Box::new([0; 64]);
+                fill(bytes.as_mut_slice(), digest.hex());
+                Self::Sha512(bytes)
+            }
+        }
+    }
+
+    /// None is impossible: what was packed was a digest.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        let (algorithm, bytes) = match self {
+            Self::Sha256(bytes) => (Algorithm::Sha256, bytes.as_slice()),
+            Self::Sha512(bytes) => (Algorithm::Sha512, bytes.as_slice()),
+        };
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = digits
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect();
+        Digest::from_parts(algorithm, &hex).ok()
+    }
+}
+
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.wrapping_sub(b'a').wrapping_add(10) & 15,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_digests_come_out_as_they_went_in() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = Digest::of(algorithm, b"x");
+            assert_eq!(Packed::new(&digest).digest(), Some(digest));
+        }
+    }
+
+    #[test]
+    fn keys_are_the_first_bits_and_tell_algorithms_apart() {
+        let hex = "0123456789abcdef0123456789abcdef".repeat(2);
+        let short = Digest::from_parts(Algorithm::Sha256, &hex).unwrap();
+        let long = Digest::from_parts(Algorithm::Sha512, &hex.repeat(2)).unwrap();
+        assert_eq!(key(&short), 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_ne!(key(&short), key(&long));
+    }
+}

@@ -1,0 +1,256 @@
+//! Removes what a plan lets go, batch after batch: a plan comes in, the volume changes; IO in blocking threads.
+//!
+//! Manifests go before what they name and before what refers to them, then links, then content, each durable before the
+//! next: what is there has all that follows from it. Before each batch what was pushed meanwhile is kept, under the
+//! stripes of everything in the batch and of its subjects, so that nobody refers to what is about to go.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use portolan_oci::Digest;
+
+use super::mark::is_young;
+use super::plan::Plan;
+use super::report::{CollectPhase, CollectProgress, CollectReport};
+use super::{CollectError, Progress};
+use crate::store::disk::lock;
+use crate::store::error::Fault;
+use crate::store::links::{read_link, renewed_at};
+use crate::store::{Inner, blocking};
+
+/// How many digests are locked at a time. More only when manifests reach each other in a circle.
+pub(super) const BATCH: usize = 64;
+
+pub(super) struct Sweep {
+    pub(super) inner: Arc<Inner>,
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) progress: Progress,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) plan: Plan,
+    pub(super) report: CollectReport,
+    pub(super) now: SystemTime,
+    pub(super) grace: Duration,
+}
+
+impl Sweep {
+    /// Removes everything but content. False: a hold has ended it.
+    pub(super) async fn repositories(&self) -> Result<bool, CollectError> {
+        let count = lock(&self.state).plan.repositories.len();
+        let mut done = 0;
+        let total = lock(&self.state).report.candidates.manifests;
+        for number in 0..count {
+            for batch in self.manifest_batches(number) {
+                (self.progress)(CollectProgress::at(CollectPhase::Manifests, done, total));
+                done += batch.len() as u64;
+                if !self.manifests(number, batch).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        let mut done = 0;
+        let total = lock(&self.state).report.candidates.links;
+        for number in 0..count {
+            let links = std::mem::take(&mut lock(&self.state).plan.repositories[number].links);
+            for batch in links.chunks(BATCH) {
+                (self.progress)(CollectProgress::at(CollectPhase::Links, done, total));
+                done += batch.len() as u64;
+                let digests: Vec<Digest> = batch.iter().filter_map(super::packed::Packed::digest).collect();
+                let links = digests.clone();
+                let work = move |inner: &Inner, state: &mut State| state.remove_links(inner, number, &links);
+                if !self.batch(digests, Vec::new(), work).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes down how long nothing has named what stays, and removes what is no longer true.
+    pub(super) async fn records(&self) -> Result<bool, CollectError> {
+        let count = lock(&self.state).plan.repositories.len();
+        for number in 0..count {
+            let (records, stale) = {
+                let plan = &mut lock(&self.state).plan.repositories[number];
+                (std::mem::take(&mut plan.records), std::mem::take(&mut plan.stale))
+            };
+            let stale = stale.iter().filter_map(|packed| Some((packed.digest()?, None)));
+            let records = records
+                .into_iter()
+                .filter_map(|(packed, record)| Some((packed.digest()?, Some(record))));
+            let all: Vec<_> = stale.chain(records).collect();
+            for batch in all.chunks(BATCH) {
+                let batch = batch.to_vec();
+                let digests = batch.iter().map(|(digest, _)| digest.clone()).collect();
+                let work = move |inner: &Inner, state: &mut State| {
+                    let plan = &state.plan.repositories[number];
+                    let mut gone = Vec::new();
+                    for (digest, record) in &batch {
+                        let path = inner.keys.untagged(&plan.name, digest);
+                        match record {
+                            None => gone.push(path),
+                            // A put has just removed the record, and the clock begins anew.
+                            Some(_) if plan.was_put(digest) => {}
+                            Some(record) => {
+                                let text = serde_json::json!(record).to_string();
+                                inner.disk.write_small(&path, text.as_bytes())?;
+                            }
+                        }
+                    }
+                    inner.disk.remove_files(&gone)
+                };
+                if !self.batch(digests, Vec::new(), work).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The groups of each wave, filled up to batches; none has members of two waves.
+    fn manifest_batches(&self, number: usize) -> Vec<Vec<u32>> {
+        let waves = std::mem::take(&mut lock(&self.state).plan.repositories[number].waves);
+        let mut batches: Vec<Vec<u32>> = Vec::new();
+        for wave in waves {
+            let mut batch: Vec<u32> = Vec::new();
+            for group in wave {
+                if !batch.is_empty() && batch.len() + group.len() > BATCH {
+                    batches.push(std::mem::take(&mut batch));
+                }
+                batch.extend(group);
+            }
+            batches.push(batch);
+        }
+        batches
+    }
+
+    async fn manifests(&self, number: usize, members: Vec<u32>) -> Result<bool, CollectError> {
+        let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
+        let (members, removed, named) = blocking(move || {
+            let state = lock(&state);
+            let plan = &state.plan.repositories[number];
+            let (mut removed, mut named) = (Vec::new(), Vec::new());
+            for member in &members {
+                let candidate = &plan.manifests[*member as usize];
+                removed.extend(candidate.subject.as_ref().and_then(|subject| subject.digest()));
+                if let Some(digest) = candidate.digest.digest() {
+                    let stored = inner.stored_references(&plan.name, &digest)?;
+                    named.extend(
+                        stored
+                            .and_then(|(_, references)| references)
+                            .unwrap_or_default()
+                            .digests,
+                    );
+                    removed.push(digest);
+                }
+            }
+            Ok::<_, Fault>((members, removed, named))
+        })
+        .await?;
+        let work = move |inner: &Inner, state: &mut State| state.remove_manifests(inner, number, &members);
+        self.batch(removed, named, work).await
+    }
+
+    /// Does a part of the work while nobody can publish, delete or refer to what is removed, nor delete what that has
+    /// named: a power cut may bring it back until it is durable. False: there is a hold.
+    pub(super) async fn batch(
+        &self,
+        removed: Vec<Digest>,
+        named: Vec<Digest>,
+        work: impl FnOnce(&Inner, &mut State) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<bool, CollectError> {
+        let gate = self.inner.holds.batch().await;
+        let permit = self.inner.permit().await?;
+        let (removed, named): (Vec<&Digest>, Vec<&Digest>) =
+            (removed.iter().collect(), named.iter().collect());
+        let stripes = self.inner.locks.hold(&removed, &named).await;
+        let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
+        Ok(blocking(move || {
+            let _held = (gate, permit, stripes);
+            let mut state = lock(&state);
+            if let Some(hold) = inner.first_hold()? {
+                state.report.suspended_by = Some(hold);
+                return Ok(false);
+            }
+            state.take_notes(&inner)?;
+            work(&inner, &mut state)?;
+            Ok::<_, Fault>(true)
+        })
+        .await?)
+    }
+}
+
+impl State {
+    /// Keeps what was pushed since the last time.
+    pub(super) fn take_notes(&mut self, inner: &Inner) -> Result<(), Fault> {
+        for root in inner.arming.drain() {
+            self.plan.keep(inner, root)?;
+        }
+        Ok(())
+    }
+
+    fn remove_manifests(&mut self, inner: &Inner, number: usize, members: &[u32]) -> Result<(), Fault> {
+        let name = self.plan.repositories[number].name.clone();
+        for member in members {
+            let candidate = &self.plan.repositories[number].manifests[*member as usize];
+            if candidate.is_kept {
+                continue;
+            }
+            let Some(digest) = candidate.digest.digest() else {
+                continue;
+            };
+            let renewed = renewed_at(&inner.keys.revision_link(&name, &digest))?;
+            if is_young(renewed, self.now, self.grace) {
+                self.plan.keep_manifest(inner, number, digest)?; // somebody has asked for it
+            }
+        }
+        let mut links = Vec::new();
+        let mut going = Vec::new();
+        for member in members {
+            let candidate = &self.plan.repositories[number].manifests[*member as usize];
+            if !candidate.is_kept
+                && let Some(digest) = candidate.digest.digest()
+            {
+                links.push(inner.keys.revision_link(&name, &digest));
+                going.push((digest, candidate.subject.as_ref().and_then(|it| it.digest())));
+            }
+        }
+        inner.disk.remove_files(&links)?;
+        self.report.freed.manifests += links.len() as u64;
+        for (digest, subject) in going {
+            // What is said about a manifest that is not there means nothing, should it stay behind.
+            inner.disk.discard(&inner.keys.untagged(&name, &digest))?;
+            inner.disk.discard(&inner.keys.absent(&name, &digest))?;
+            if let Some(subject) = subject {
+                inner
+                    .disk
+                    .discard(&inner.keys.referrer(&name, &subject, &digest))?;
+                inner.disk.remove_if_empty(&inner.keys.referrers(&name, &subject));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_links(&mut self, inner: &Inner, number: usize, digests: &[Digest]) -> Result<(), Fault> {
+        let name = self.plan.repositories[number].name.clone();
+        let mut links = Vec::new();
+        for digest in digests {
+            let link = inner.keys.layer_link(&name, digest);
+            let renewed = renewed_at(&link)?;
+            let is_young = is_young(renewed, self.now, self.grace);
+            if is_young || self.plan.repositories[number].keeps_link(digest) {
+                if let Some(content) = read_link(&link, digest)? {
+                    self.plan.keep_content(&content);
+                }
+                self.plan.rescued += 1;
+            } else if renewed.is_some() {
+                links.push(link);
+            }
+        }
+        inner.disk.remove_files(&links)?;
+        self.report.freed.links += links.len() as u64;
+        Ok(())
+    }
+}
