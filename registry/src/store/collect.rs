@@ -17,6 +17,7 @@ mod waves;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::arming::Notes;
 use self::mark::Marking;
 use self::sweep::{State, Sweep};
 use self::untagged::Ages;
@@ -85,7 +86,7 @@ impl Store {
         let progress: Progress = Arc::new(progress);
         let (now, began) = ((inner.options.clock)(), Instant::now());
         let armed = inner.arming.arm(now);
-        let _run = armed.map_err(|since| CollectError::AlreadyRunning {
+        let run = armed.map_err(|since| CollectError::AlreadyRunning {
             since: timestamp(since),
         })?;
         progress(CollectProgress::at(CollectPhase::Arming, 0, 0));
@@ -93,7 +94,9 @@ impl Store {
         let checker = Arc::clone(inner);
         blocking(move || checker.check_features()).await?;
         inner.changes.turn().await;
-        let state = inner.mark(options.clone(), now, began, &progress).await?;
+        let state = inner
+            .mark(options.clone(), run.notes(), now, began, &progress)
+            .await?;
         // What has been read of changes that were not done is now durable, or the volume read-only.
         inner.changes.turn().await;
         let sweep = Sweep {
@@ -118,6 +121,7 @@ impl Inner {
     async fn mark(
         self: &Arc<Self>,
         options: CollectOptions,
+        notes: Notes,
         now: SystemTime,
         began: Instant,
         progress: &Progress,
@@ -145,6 +149,7 @@ impl Inner {
                 *lock(&inner.last_run) = Some(this);
             }
             Ok(State {
+                notes,
                 plan: marking.plan,
                 report: marking.report,
                 now,

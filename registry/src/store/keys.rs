@@ -188,7 +188,6 @@ impl Keys {
         self.referrers(repository, subject).join(name)
     }
 
-impl Keys {
     /// All such records of a repository.
     pub(super) fn untagged_in(&self, repository: &RepositoryName) -> PathBuf {
         self.own.join("untagged").join(repository.as_str()).join("_")

@@ -3,7 +3,7 @@
 //!
 //! A root is told before the first write of its change: of a change that fails half-way something may stay.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use portolan_oci::{Digest, RepositoryName};
@@ -30,53 +30,104 @@ pub(in crate::store) enum Root {
 
 #[derive(Debug, Default)]
 pub(in crate::store) struct Arming {
-    state: Mutex<Option<Armed>>,
+    current: Mutex<Option<(SystemTime, Notes)>>,
 }
 
-#[derive(Debug)]
-struct Armed {
-    since: SystemTime,
-    roots: Vec<Root>,
+/// What one run was told. A part of it that outlives it hears that it is over, and nothing of the next one.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    roots: Arc<Mutex<Option<Vec<Root>>>>,
 }
 
 /// Ends the run when it goes.
 #[derive(Debug)]
-pub(in crate::store) struct Run<'a> {
+pub(super) struct Run<'a> {
     arming: &'a Arming,
+    notes: Notes,
 }
 
 impl Arming {
     /// Tells a root to the run, if there is one. The caller holds the locks of its change and has written nothing yet.
     pub(in crate::store) fn note(&self, root: impl FnOnce() -> Root) {
-        if let Some(armed) = lock(&self.state).as_mut() {
-            armed.roots.push(root());
+        if let Some((_, notes)) = &*lock(&self.current)
+            && let Some(roots) = lock(&notes.roots).as_mut()
+        {
+            roots.push(root());
         }
     }
 
     /// Begins to take notes; an error tells since when another run does.
     pub(super) fn arm(&self, now: SystemTime) -> Result<Run<'_>, SystemTime> {
-        let mut state = lock(&self.state);
-        if let Some(armed) = state.as_ref() {
-            return Err(armed.since);
+        let mut current = lock(&self.current);
+        if let Some((since, _)) = &*current {
+            return Err(*since);
         }
-        *state = Some(Armed {
-            since: now,
-            roots: Vec::new(),
-        });
-        Ok(Run { arming: self })
+        let notes = Notes {
+            roots: Arc::new(Mutex::new(Some(Vec::new()))),
+        };
+        *current = Some((now, notes.clone()));
+        Ok(Run { arming: self, notes })
     }
+}
 
-    /// What was told since the last time.
-    pub(super) fn drain(&self) -> Vec<Root> {
-        lock(&self.state)
-            .as_mut()
-            .map(|armed| std::mem::take(&mut armed.roots))
-            .unwrap_or_default()
+impl Run<'_> {
+    pub(super) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+}
+
+impl Notes {
+    /// What was told since the last time. None: the run is over, and nobody knows what was pushed since; it may not go on.
+    pub(super) fn take(&self) -> Option<Vec<Root>> {
+        lock(&self.roots).as_mut().map(std::mem::take)
     }
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        *lock(&self.arming.state) = None;
+        *lock(&self.arming.current) = None;
+        *lock(&self.notes.roots) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_oci::Algorithm;
+
+    fn note(arming: &Arming) {
+        arming.note(|| Root::Blob {
+            repository: "a".parse().unwrap(),
+            digest: Digest::of(Algorithm::Sha256, b""),
+            content: Digest::of(Algorithm::Sha256, b""),
+        });
+    }
+
+    #[test]
+    fn one_run_at_a_time_hears_of_every_root_once() {
+        let arming = Arming::default();
+        note(&arming);
+        let run = arming.arm(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            arming.arm(SystemTime::UNIX_EPOCH).unwrap_err(),
+            SystemTime::UNIX_EPOCH
+        );
+        assert_eq!(run.notes().take().unwrap().len(), 0);
+        note(&arming);
+        assert_eq!(run.notes().take().unwrap().len(), 1);
+        assert_eq!(run.notes().take().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_left_of_a_run_hears_that_it_is_over_and_nothing_of_the_next() {
+        let arming = Arming::default();
+        let run = arming.arm(SystemTime::UNIX_EPOCH).unwrap();
+        let left = run.notes();
+        note(&arming);
+        drop(run);
+        let next = arming.arm(SystemTime::UNIX_EPOCH).unwrap();
+        note(&arming);
+        assert!(left.take().is_none());
+        assert_eq!(next.notes().take().unwrap().len(), 1);
     }
 }

@@ -78,8 +78,10 @@ impl State {
             .blobs()
             .join(part.algorithm.as_str())
             .join(&part.digits);
-        let names = names_in(&directory)?;
-        self.take_notes(inner)?; // whoever publishes tells so before it can be listed
+        let names = names_in(&directory)?; // before the notes: whoever publishes tells so first
+        if !self.take_notes(inner)? {
+            return Ok(Vec::new());
+        }
         let mut garbage = Vec::new();
         for name in names {
             let Ok(digest) = Digest::from_parts(part.algorithm, &name) else {

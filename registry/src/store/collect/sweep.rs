@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use portolan_oci::Digest;
 
+use super::arming::Notes;
 use super::mark::is_young;
 use super::plan::Plan;
 use super::report::{CollectPhase, CollectProgress, CollectReport};
@@ -29,6 +30,7 @@ pub(super) struct Sweep {
 
 #[derive(Debug)]
 pub(super) struct State {
+    pub(super) notes: Notes,
     pub(super) plan: Plan,
     pub(super) report: CollectReport,
     pub(super) now: SystemTime,
@@ -154,7 +156,7 @@ impl Sweep {
     }
 
     /// Does a part of the work while nobody can publish, delete or refer to what is removed, nor delete what that has
-    /// named: a power cut may bring it back until it is durable. False: there is a hold.
+    /// named: a power cut may bring it back until it is durable. False: there is a hold, or the run is over.
     pub(super) async fn batch(
         &self,
         removed: Vec<Digest>,
@@ -174,7 +176,9 @@ impl Sweep {
                 state.report.suspended_by = Some(hold);
                 return Ok(false);
             }
-            state.take_notes(&inner)?;
+            if !state.take_notes(&inner)? {
+                return Ok(false);
+            }
             work(&inner, &mut state)?;
             Ok::<_, Fault>(true)
         })
@@ -183,12 +187,15 @@ impl Sweep {
 }
 
 impl State {
-    /// Keeps what was pushed since the last time.
-    pub(super) fn take_notes(&mut self, inner: &Inner) -> Result<(), Fault> {
-        for root in inner.arming.drain() {
+    /// Keeps what was pushed since the last time. False: the run is over, see [`Notes::take`].
+    pub(super) fn take_notes(&mut self, inner: &Inner) -> Result<bool, Fault> {
+        let Some(roots) = self.notes.take() else {
+            return Ok(false);
+        };
+        for root in roots {
             self.plan.keep(inner, root)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn remove_manifests(&mut self, inner: &Inner, number: usize, members: &[u32]) -> Result<(), Fault> {
