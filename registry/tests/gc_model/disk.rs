@@ -77,13 +77,6 @@ impl Link {
     }
 }
 
-/// All links that can be, in the order in which the collector reads them.
-pub(crate) fn links() -> impl Iterator<Item = Link> {
-    REPOSITORIES
-        .into_iter()
-        .flat_map(|repository| OBJECTS.map(|object| Link(repository, object)))
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     Content(Object),
@@ -99,14 +92,16 @@ pub(crate) const FRESH: u8 = 2;
 /// Content whose bytes no longer have their digest.
 pub(crate) const ROTTEN: u8 = 2;
 
+const FIRST_LINK: usize = 4;
+const FIRST_TAG: usize = 12;
 const NAMES: usize = 15;
 
 impl Name {
     fn position(self) -> usize {
         match self {
             Self::Content(object) => object as usize,
-            Self::Link(Link(repository, object)) => 4 + 4 * repository as usize + object as usize,
-            Self::Tag(tag) => 12 + tag as usize,
+            Self::Link(Link(repository, object)) => FIRST_LINK + 4 * repository as usize + object as usize,
+            Self::Tag(tag) => FIRST_TAG + tag as usize,
         }
     }
 }
@@ -123,16 +118,20 @@ impl fmt::Display for Name {
 }
 
 /// Each name in one byte: 3 bits for the value now, 5 bits for the set of values that a power cut may leave.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Disk([u8; NAMES]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Disk(u128);
 
 impl Disk {
     pub(crate) fn empty() -> Self {
-        Self([entry(ABSENT, 1 << ABSENT); NAMES])
+        let mut disk = Self(0);
+        for position in 0..NAMES {
+            disk.put(position, entry(ABSENT, 1 << ABSENT));
+        }
+        disk
     }
 
     pub(crate) fn read(&self, name: Name) -> u8 {
-        self.0[name.position()] & 7
+        self.at(name.position()) & 7
     }
 
     pub(crate) fn has(&self, name: Name) -> bool {
@@ -141,50 +140,66 @@ impl Disk {
 
     /// A rename over the name, or an unlink.
     pub(crate) fn write(&mut self, name: Name, value: u8) {
-        let before = self.0[name.position()];
-        self.0[name.position()] = entry(value, before >> 3 | 1 << value);
+        let before = self.at(name.position());
+        self.put(name.position(), entry(value, before >> 3 | 1 << value));
     }
 
     /// The fsync of the directory that holds the name.
     pub(crate) fn sync(&mut self, name: Name) {
         let value = self.read(name);
-        self.0[name.position()] = entry(value, 1 << value);
+        self.put(name.position(), entry(value, 1 << value));
     }
 
     /// The syncfs of a start after an unclean stop.
     pub(crate) fn sync_all(&mut self) {
-        for byte in &mut self.0 {
-            *byte = entry(*byte & 7, 1 << (*byte & 7));
+        for position in 0..NAMES {
+            let value = self.at(position) & 7;
+            self.put(position, entry(value, 1 << value));
         }
     }
 
     pub(crate) fn is_durable(&self) -> bool {
-        self.0.iter().all(|byte| (byte >> 3).is_power_of_two())
+        (0..NAMES).all(|position| (self.at(position) >> 3).is_power_of_two())
     }
 
     /// Every volume that a power cut may leave.
     pub(crate) fn after_cut(&self) -> Vec<Self> {
         let mut outcomes = vec![*self];
         for position in 0..NAMES {
-            let possible = self.0[position] >> 3;
-            let values = (0..5).filter(|value| possible >> value & 1 != 0);
-            let branch = |value: u8| {
-                outcomes.iter().map(move |outcome| {
+            let possible = self.at(position) >> 3;
+            if possible.is_power_of_two() {
+                continue;
+            }
+            let (before, values) = (
+                outcomes.clone(),
+                (0..5).filter(|value| possible >> value & 1 != 0),
+            );
+            outcomes.clear();
+            for value in values {
+                for outcome in &before {
                     let mut outcome = *outcome;
-                    outcome.0[position] = entry(value, 1 << value);
-                    outcome
-                })
-            };
-            outcomes = values.flat_map(branch).collect();
+                    outcome.put(position, entry(value, 1 << value));
+                    outcomes.push(outcome);
+                }
+            }
         }
         outcomes
     }
 
     /// The links that are there now, as a set.
     pub(crate) fn links(&self) -> u8 {
-        links()
-            .filter(|link| self.has(Name::Link(*link)))
-            .fold(0, |set, link| set | link.bit())
+        let is_there = |position: usize| u8::from(self.at(FIRST_LINK + position) & 7 != ABSENT);
+        (0..8).fold(0, |set, position| set | is_there(position) << position)
+    }
+
+    fn at(&self, position: usize) -> u8 {
+        self.0.to_le_bytes()[position]
+    }
+
+    fn put(&mut self, position: usize, byte: u8) {
+        let mut bytes = self.0.to_le_bytes();
+        bytes[position] = byte;
+        self.0 = u128::from_le_bytes(bytes);
     }
 }
 

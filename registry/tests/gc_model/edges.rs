@@ -97,11 +97,23 @@ impl Edges {
 }
 
 /// The members of a set of links.
-pub(crate) fn each(links: u8) -> impl Iterator<Item = Link> {
-    REPOSITORIES
-        .into_iter()
-        .flat_map(|repository| OBJECTS.map(|object| Link(repository, object)))
-        .filter(move |link| link.is_in(links))
+pub(crate) fn each(links: u8) -> Each {
+    Each(links)
+}
+
+pub(crate) struct Each(u8);
+
+impl Iterator for Each {
+    type Item = Link;
+
+    fn next(&mut self) -> Option<Link> {
+        if self.0 == 0 {
+            return None;
+        }
+        let position = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(Link(REPOSITORIES[position / 4], OBJECTS[position % 4]))
+    }
 }
 
 /// The objects that a set of links is about: their stripes, and their contents.

@@ -215,6 +215,11 @@ impl Hasher for Mixer {
         self.feed(u64::from(value));
     }
 
+    fn write_u128(&mut self, value: u128) {
+        self.write_u64(u64::try_from(value >> 64).expect("64 bits are left"));
+        self.write_u64(u64::try_from(value & u128::from(u64::MAX)).expect("64 bits are left"));
+    }
+
     fn write_u64(&mut self, value: u64) {
         self.feed(value);
     }
@@ -234,6 +239,6 @@ impl Hasher for Passing {
     }
 
     fn write_u128(&mut self, value: u128) {
-        self.0 = u64::try_from(value & u128::from(u64::MAX)).expect("64 bits fit");
+        self.0 = u64::try_from(value & u128::from(u64::MAX)).expect("64 bits are left");
     }
 }
