@@ -1,7 +1,14 @@
 //! Garbage collection through the store's API, on real files: what stays, what goes, and when.
 
 mod candidates;
+mod during;
+mod interposed;
 mod keeps;
+mod kills;
+mod races;
+mod untagged;
+
+use std::collections::BTreeMap;
 
 use super::*;
 
