@@ -138,6 +138,12 @@ impl From<Fault> for ApiError {
         let later = |error: Self| error.with_header(RETRY_AFTER, HeaderValue::from_static("5"));
         match &fault {
             Fault::ReadOnly {
+                reason: ReadOnlyReason::Configured,
+            } => Self::new(
+                ErrorCode::Unsupported,
+                "this registry is read-only: it is being maintained, or only serves pulls",
+            ),
+            Fault::ReadOnly {
                 reason: ReadOnlyReason::NotWritable(_),
             } => {
                 let message =
@@ -151,9 +157,12 @@ impl From<Fault> for ApiError {
                     "this registry takes no writes since its volume failed; its log says what to do";
                 later(Self::new(ErrorCode::Unavailable, message))
             }
-            Fault::Full { .. } => Self::new(ErrorCode::Unavailable, "the registry's volume is full")
-                .with_status(StatusCode::INSUFFICIENT_STORAGE)
-                .with_fault(crate::error_chain(&fault)),
+            Fault::Full { .. } => Self::new(
+                ErrorCode::Unavailable,
+                "the registry's volume is full: delete images and collect garbage, or enlarge the volume",
+            )
+            .with_status(StatusCode::INSUFFICIENT_STORAGE)
+            .with_fault(crate::error_chain(&fault)),
             Fault::Closed => later(Self::new(ErrorCode::Unavailable, "the registry is shutting down")),
             Fault::Io { .. } | Fault::Damaged { .. } => Self::internal(crate::error_chain(&fault)),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
-use portolan_config::{Config, Missing, ServerTls};
+use portolan_config::{Config, Missing, ServerTls, Storage};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reload::{self, Current, Poll, Watched};
 use crate::server::{self, Deadlines, ListenError, Serving, socket};
-use crate::store::{OpenError, Requirements, Store, StoreOptions};
+use crate::store::{OpenError, Requirements, ReserveSize, Store, StoreOptions, VolumeOptions};
 use crate::tls::Tls;
 use crate::{admin, health, store};
 
@@ -249,7 +249,7 @@ fn admin_socket(path: &Path, store: &Store) -> Option<UnixListener> {
     if store.read_only().is_some() {
         return None;
     }
-    match socket::bind(path) {
+    match store.with_reserve(|| socket::bind(path)) {
         Ok(listener) => Some(listener),
         Err(error) => {
             let path = path.display();
@@ -263,6 +263,7 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Stor
     let clock = surroundings.clock.clone();
     Store::open(StoreOptions {
         path: config.storage.volume.path.clone(),
+        volume: volume_options(&config.storage),
         lock_timeout: surroundings.lock_timeout,
         upload_idle_timeout: UPLOAD_IDLE_TIMEOUT,
         requirements: Requirements {
@@ -273,6 +274,17 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Stor
         random: surroundings.random.clone(),
     })
     .await
+}
+
+fn volume_options(storage: &Storage) -> VolumeOptions {
+    VolumeOptions {
+        read_only: storage.read_only,
+        allow_unsafe_filesystem: storage.volume.allow_unsafe_filesystem,
+        reserve: storage
+            .volume
+            .reserve_bytes
+            .map_or(ReserveSize::Usual, ReserveSize::Bytes),
+    }
 }
 
 /// A certificate that clients would refuse never takes the place of one that they take.

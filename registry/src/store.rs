@@ -29,6 +29,7 @@ mod receive;
 mod referrers;
 mod repositories;
 mod requirements;
+mod reserve;
 mod session;
 mod tag_lists;
 mod tags;
@@ -53,6 +54,7 @@ use self::disk::Disk;
 use self::holds::Holds;
 use self::keys::Keys;
 use self::locks::Locks;
+use self::reserve::Reserve;
 use self::session::Sessions;
 use self::tag_lists::TagLists;
 
@@ -66,9 +68,11 @@ pub use error::{
 };
 pub use holds::HoldError;
 pub use manifests::{Manner, PutOutcome, StoredManifest};
+pub use open::VolumeOptions;
 pub use precondition::{Named, Precondition};
 pub use referrers::Referrers;
 pub use requirements::Requirements;
+pub use reserve::{ReserveSize, ReserveStatus};
 pub use uploads::{Chunk, UploadStatus};
 
 /// How to open a store.
@@ -76,6 +80,7 @@ pub use uploads::{Chunk, UploadStatus};
 pub struct StoreOptions {
     /// Mount point of the volume.
     pub path: PathBuf,
+    pub volume: VolumeOptions,
     /// How long to wait for a predecessor that still drains to release the volume.
     pub lock_timeout: Duration,
     /// Upload sessions that got no byte for so long are removed.
@@ -101,6 +106,7 @@ pub struct Page<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreStats {
     pub read_only: Option<ReadOnlyReason>,
+    pub reserve: ReserveStatus,
     pub open_uploads: u64,
     pub total_bytes: u64,
     pub available_bytes: u64,
@@ -117,6 +123,7 @@ pub struct Store {
 struct Inner {
     keys: Keys,
     disk: Disk,
+    reserve: Arc<Reserve>,
     locks: Locks,
     holds: Holds,
     sessions: Sessions,
@@ -158,6 +165,7 @@ impl Store {
         let (space, uploads) = blocking(move || Ok((inner.free_space()?, inner.upload_ids()?.len()))).await?;
         Ok(StoreStats {
             read_only: self.read_only(),
+            reserve: self.inner.reserve.status(),
             open_uploads: uploads as u64,
             total_bytes: space.f_blocks.saturating_mul(space.f_frsize),
             available_bytes: space.f_bavail.saturating_mul(space.f_frsize),

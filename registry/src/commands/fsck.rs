@@ -12,7 +12,7 @@ use portolan_oci::Digest;
 use crate::files::{self, FileProblem};
 use crate::serve::Surroundings;
 use crate::store::fsck::{self, AmbiguousTag, FsckError, FsckOptions, FsckReport};
-use crate::store::{Fault, OpenError, Requirements, Store, StoreOptions};
+use crate::store::{Fault, OpenError, Requirements, Store, StoreOptions, VolumeOptions};
 
 use super::connection::directory;
 use super::gc::OutputFormat;
@@ -126,6 +126,7 @@ async fn repair(
     let clock = surroundings.clock.clone();
     let store = Store::open(StoreOptions {
         path: root.to_owned(),
+        volume: VolumeOptions::default(),
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::MAX,
         requirements: Requirements::default(),

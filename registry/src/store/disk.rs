@@ -20,7 +20,7 @@ mod seam;
 
 #[cfg(test)]
 pub(super) use seam::Step;
-pub(super) use seam::{Direct, Effect, Seam};
+pub(super) use seam::{Act, Direct, Effect, Seam};
 
 pub(super) struct Disk {
     root: PathBuf,

@@ -55,6 +55,18 @@ pub enum OpenError {
     )]
     BadFormat { path: PathBuf },
     #[error(
+        "storage.volume.path: directory \"{path}\" is on {kind}, where what was acknowledged can be lost and two \
+         registries can write at once; write the path of a local file system such as ext4 or XFS, or set \
+         storage.volume.allowUnsafeFilesystem: true if you accept that"
+    )]
+    UnsafeFilesystem { path: PathBuf, kind: &'static str },
+    #[error(
+        "storage.volume.path: directory \"{path}\" is on a file system that takes \"v1\" and \"V1\" for the same \
+         name, so that tags overwrite each other; write the path of another, or set \
+         storage.volume.allowUnsafeFilesystem: true if you accept that"
+    )]
+    CaseInsensitive { path: PathBuf },
+    #[error(
         "storage.volume.path: \"{path}\" cannot be used ({cause}); check the volume, or write the path of another"
     )]
     Io { path: PathBuf, cause: io::Error },
@@ -88,6 +100,11 @@ pub enum Fault {
 /// Why the store takes no writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadOnlyReason {
+    /// Asked for by whoever runs the registry.
+    #[error(
+        "storage.readOnly is true: the registry only serves pulls; take it out of the configuration to push"
+    )]
+    Configured,
     /// Found when opening: files of another user, or a read-only mount. A matter of configuration.
     #[error("{0}")]
     NotWritable(String),

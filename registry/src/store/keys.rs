@@ -9,6 +9,7 @@
 //! <root>/portolan/v1/                                          private; registry:2 never looks here
 //!   FORMAT  LOCK  CLEAN                                        what this tree needs of a reader; flock target; all was durable
 //!   admin.sock                                                 where the running registry listens for administration
+//!   reserve/bytes  reserve/<n>                                 room for deletes on a full volume
 //!   tmp/<n>                                                    small files before their rename; emptied at start
 //!   uploads/<uuid>.json  uploads/<uuid>.data                   upload sessions: whose, and the bytes so far
 //!   quarantine/<alg>-<hex>                                     damaged content that was moved aside
@@ -81,6 +82,11 @@ impl Keys {
 
     pub(super) fn admin_socket(&self) -> PathBuf {
         self.own.join("admin.sock")
+    }
+
+    /// Files that only take up room.
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.own.join("reserve")
     }
 
     pub(super) fn temporary(&self) -> PathBuf {

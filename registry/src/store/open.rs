@@ -1,7 +1,8 @@
 //! Opening a volume: a path in, a [`Store`] out, or the sentence that tells what to do; blocking IO.
 //!
-//! Order: the directory must be readable; then the lock decides who writes; then the format; leftovers of a predecessor
-//! go; a small file is written, fsynced and removed, so that a volume that cannot be written is known before the first push.
+//! Order: the directory must be readable, on a file system to trust; then the lock decides who writes; then the format;
+//! leftovers of a predecessor go; a small file is written and fsynced, so that a volume that cannot be written is known
+//! before the first push; the reserve is made.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -19,17 +20,30 @@ use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mo
 use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::holds::Holds;
 use super::keys::Keys;
-use super::links::{names_in, read_file};
+use super::links::names_in;
 use super::locks::Locks;
+use super::reserve::{Guarded, Reserve, ReserveSize};
 use super::session::Sessions;
 use super::tag_lists::TagLists;
 use super::{Inner, Store, StoreOptions, blocking};
 
-/// The format of `portolan/v1/` that this version writes.
-const FORMAT: u64 = 1;
+mod filesystem;
+mod format;
+
 /// Stays among the temporary files of an open volume.
 pub(super) const PROBE: &str = "probe";
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// What is special about a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VolumeOptions {
+    /// Nothing on it is changed, and it is not locked.
+    pub read_only: bool,
+    /// Takes file systems that may lose what they have acknowledged.
+    pub allow_unsafe_filesystem: bool,
+    /// What is kept free for deletes and garbage collection.
+    pub reserve: ReserveSize,
+}
 
 impl Store {
     /// Opens the volume, waiting for a predecessor to release it. A volume that cannot be written is served
@@ -40,17 +54,32 @@ impl Store {
 
     /// Opens with every change going through `seam`.
     pub(super) async fn open_through(options: StoreOptions, seam: Box<dyn Seam>) -> Result<Self, OpenError> {
-        let keys = Keys::new(&options.path);
-        let disk = Disk::new(keys.root(), keys.temporary(), seam);
-        let (keys, disk) = blocking(move || check_readable(&keys).map(|()| (keys, disk))).await?;
+        let (keys, volume) = (Keys::new(&options.path), options.volume);
+        let reserve = Arc::new(Reserve::new(keys.reserve()));
+        let seam = Guarded::new(Arc::clone(&reserve), keys.temporary(), seam);
+        let disk = Disk::new(keys.root(), keys.temporary(), Box::new(seam));
+        if volume.read_only {
+            disk.set_read_only(ReadOnlyReason::Configured);
+        }
+        let (keys, disk) = blocking(move || check_readable(&keys, volume).map(|()| (keys, disk))).await?;
         let volume_lock = acquire(&keys, &disk, options.lock_timeout).await?;
-        let (keys, disk, was_clean) =
-            blocking(move || prepare(&keys, &disk).map(|was_clean| (keys, disk, was_clean))).await?;
+        let (keys, disk, reserve, was_clean) = blocking(move || {
+            if disk.read_only().is_none() {
+                filesystem::check_case(&keys, volume.allow_unsafe_filesystem)?;
+            }
+            let was_clean = prepare(&keys, &disk)?;
+            if disk.read_only().is_none() {
+                reserve.establish(volume.reserve);
+            }
+            Ok((keys, disk, reserve, was_clean))
+        })
+        .await?;
         let (settle, settled) = watch::channel(was_clean);
         let store = Self {
             inner: Arc::new(Inner {
                 keys,
                 disk,
+                reserve,
                 locks: Locks::new(),
                 holds: Holds::default(),
                 sessions: Sessions::default(),
@@ -89,7 +118,7 @@ impl Store {
     }
 }
 
-fn check_readable(keys: &Keys) -> Result<(), OpenError> {
+fn check_readable(keys: &Keys, volume: VolumeOptions) -> Result<(), OpenError> {
     let root = keys.root();
     match fs::metadata(root) {
         Ok(metadata) if !metadata.is_dir() => {
@@ -106,6 +135,9 @@ fn check_readable(keys: &Keys) -> Result<(), OpenError> {
             })?;
         }
         Err(source) => return Err(unreadable(root, source)),
+    }
+    if !volume.read_only {
+        filesystem::check_kind(root, volume.allow_unsafe_filesystem)?;
     }
     for path in directories_to_check(keys) {
         match fs::read_dir(&path) {
@@ -167,6 +199,9 @@ fn directories_to_check(keys: &Keys) -> Vec<PathBuf> {
 
 /// Takes the lock of the volume, or finds that the volume cannot be written and needs none.
 async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Result<Option<File>, OpenError> {
+    if disk.read_only().is_some() {
+        return Ok(None);
+    }
     if let Some(reason) = not_writable(keys) {
         disk.set_read_only(reason);
         return Ok(None);
@@ -258,7 +293,7 @@ fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
 
 /// Returns whether everything on the volume is known to be durable: it is empty, or its last user said so.
 pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
-    let is_new = check_format(keys)?;
+    let is_new = format::check(keys)?;
     if disk.read_only().is_some() {
         return Ok(true);
     }
@@ -279,10 +314,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
         .and_then(|()| disk.create_directories(&keys.uploads()))
         .and_then(|()| {
             if is_new {
-                disk.write_small(
-                    &keys.format(),
-                    format!("{{\"format\":{FORMAT},\"features\":[]}}\n").as_bytes(),
-                )
+                disk.write_small(&keys.format(), format::document().as_bytes())
             } else {
                 Ok(())
             }
@@ -316,30 +348,6 @@ fn has_newer_blobs(keys: &Keys) -> bool {
             .iter()
             .any(|shard| changed_at(&directory.join(shard)) > closed_at)
     })
-}
-
-/// True if there is no format file yet.
-fn check_format(keys: &Keys) -> Result<bool, OpenError> {
-    let path = keys.format();
-    let bytes = match read_file(&path) {
-        Ok(None) => return Ok(true),
-        Ok(Some(bytes)) => bytes,
-        Err(fault) => {
-            return Err(OpenError::Io {
-                path,
-                cause: io::Error::other(fault),
-            });
-        }
-    };
-    let document: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    match document.and_then(|document| document.get("format")?.as_u64()) {
-        Some(FORMAT) => Ok(false),
-        Some(found) => Err(OpenError::NewerFormat {
-            path: keys.root().to_owned(),
-            found,
-        }),
-        None => Err(OpenError::BadFormat { path }),
-    }
 }
 
 impl Drop for Inner {

@@ -37,7 +37,7 @@ impl Store {
             let nobodys = TagLists::default();
             let lists = match inner.disk.read_only() {
                 // whoever may write is somebody else, and tells nothing of it
-                Some(ReadOnlyReason::NotWritable(_)) => &nobodys,
+                Some(ReadOnlyReason::Configured | ReadOnlyReason::NotWritable(_)) => &nobodys,
                 _ => &inner.tag_lists,
             };
             Ok(lists.page(&repository, after.as_deref(), limit, read)?)

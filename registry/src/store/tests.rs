@@ -14,6 +14,7 @@ mod manifests;
 mod model;
 mod open;
 mod referrers;
+mod reserve;
 mod uploads;
 
 use std::path::Path;
@@ -55,6 +56,7 @@ impl Volume {
     fn options(&self) -> StoreOptions {
         StoreOptions {
             path: self.path().to_owned(),
+            volume: VolumeOptions::default(),
             lock_timeout: Duration::ZERO,
             upload_idle_timeout: Duration::from_hours(24),
             requirements: Requirements::default(),

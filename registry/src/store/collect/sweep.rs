@@ -97,7 +97,11 @@ impl Sweep {
                             Some(_) if plan.was_put(digest) => {}
                             Some(record) => {
                                 let text = serde_json::json!(record).to_string();
-                                inner.disk.write_small(&path, text.as_bytes())?;
+                                match inner.disk.write_small(&path, text.as_bytes()) {
+                                    // What can go must go all the more; this one only gets older later.
+                                    Err(Fault::Full { .. }) => {}
+                                    written => written?,
+                                }
                             }
                         }
                     }

@@ -246,6 +246,7 @@ async fn volume_of_another_user_is_served_read_only_with_a_sentence() {
 async fn pulls_work_and_pushes_tell_why_not(path: &Path) {
     let options = StoreOptions {
         path: path.to_owned(),
+        volume: VolumeOptions::default(),
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::from_hours(24),
         requirements: Requirements::default(),
