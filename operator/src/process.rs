@@ -152,7 +152,7 @@ pub async fn run(
         };
         tokio::select! {
             () = lost => End::LeadershipLost,
-            stuck = watchdog(&monitor) => End::Stuck(stuck),
+            stuck = watchdog(&monitor, WATCHDOG_PERIOD) => End::Stuck(stuck),
             () = &mut controllers => End::Stuck(vec!["all".to_owned()]),
             () = &mut stop => End::Clean,
         }
@@ -268,9 +268,9 @@ async fn listen(args: &RunArgs, admin: Admin) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn watchdog(monitor: &Monitor) -> Vec<String> {
+async fn watchdog(monitor: &Monitor, period: Duration) -> Vec<String> {
     loop {
-        tokio::time::sleep(WATCHDOG_PERIOD).await;
+        tokio::time::sleep(period).await;
         let stuck = monitor.stuck();
         if !stuck.is_empty() {
             return stuck;
@@ -280,7 +280,10 @@ async fn watchdog(monitor: &Monitor) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use kube::core::Status;
+    use kube::runtime::watcher;
 
     use super::*;
 
@@ -302,6 +305,22 @@ mod tests {
         let error = refused("registries is forbidden", "Forbidden", 403);
         assert!(error.to_string().contains("namespace team-a"), "{error}");
         assert_eq!(error.exit_code(), ExitCode::from(1));
+    }
+
+    #[tokio::test]
+    async fn watch_that_nobody_polls_ends_the_process_with_status_5() {
+        static SECOND: AtomicI64 = AtomicI64::new(1_700_000_000);
+        let clock = || Timestamp::from_second(SECOND.load(Ordering::Relaxed)).unwrap();
+        let monitor = Monitor::new(Arc::new(Metrics::new("0.1.0")), clock);
+        let events = futures::stream::pending::<watcher::Result<watcher::Event<u8>>>();
+        let _watch = monitor.observe("pods".to_owned(), events);
+        let period = Duration::from_millis(1);
+        let early = tokio::time::timeout(period * 20, watchdog(&monitor, period)).await;
+        assert!(early.is_err(), "{early:?}");
+        SECOND.fetch_add(601, Ordering::Relaxed);
+        let stuck = watchdog(&monitor, period).await;
+        assert_eq!(stuck, ["pods"]);
+        assert_eq!(End::Stuck(stuck).exit_code(), ExitCode::from(5));
     }
 
     #[test]
