@@ -51,7 +51,9 @@ pub fn config_yaml(registry: &ValidatedRegistry) -> String {
             delete_enabled: true,
             volume: Volume {
                 path: DATA_DIRECTORY.into(),
+                ..Volume::default()
             },
+            ..Storage::default()
         },
         auth: Some(Auth {
             users_file: file(USERS_DIRECTORY, "users.yaml"),
