@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What takes minutes and has clusters is asked to end, and cleans up, when make itself is killed.
 guarded := setpriv --pdeathsig TERM
-.PHONY: help demo test check unit api conformance conformance-full chart admission operator cluster-test e2e \
+.PHONY: help demo test check unit api conformance conformance-full clients chart admission operator cluster-test e2e \
 	programs images crds tools deny cluster-up cluster-down cluster-shell clean
 
 help: ## This list.
@@ -30,6 +30,9 @@ conformance: ## The official OCI conformance program against the registry, in ev
 
 conformance-full: ## The same with twenty runs at once, and runs after kill -9, in every way of connecting.
 	@e2e/conformance/run --full
+
+clients: ## crane, containerd, helm, oras, regctl, skopeo, podman against the registry behind TLS and tokens.
+	@$(guarded) e2e/clients/run
 
 chart: ## helm lint, and facts about what the chart renders.
 	@charts/tests/run
