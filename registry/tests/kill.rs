@@ -1,0 +1,153 @@
+//! The real program is killed at random moments of concurrent pushes, mounts, tags, deletes and collections; after each
+//! cut the volume is checked and everything that was acknowledged is pulled.
+//!
+//! `PORTOLAN_SOAK_CUTS` and `PORTOLAN_SOAK_SECONDS` make it longer, `PORTOLAN_SOAK_SEED` repeats the choices of a run.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "kill/actor.rs"]
+mod actor;
+#[path = "kill/documents.rs"]
+mod documents;
+#[path = "kill/ledger.rs"]
+mod ledger;
+#[path = "kill/server.rs"]
+mod server;
+#[path = "kill/verify.rs"]
+mod verify;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use portolan_registry::store::fsck::{FsckOptions, check};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::{Actor, Tally};
+use crate::server::{SENT, Server};
+
+const ACTORS: usize = 6;
+
+/// A number that the environment may change.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Where fsync costs little: a kill loses nothing of what the kernel has, so it proves nothing here.
+fn volume() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn actors(seed: u64) -> Vec<Actor> {
+    (0..ACTORS)
+        .map(|number| Actor::new(number, StdRng::seed_from_u64(seed ^ (number as u64 + 1))))
+        .collect()
+}
+
+/// Lets all actors work, and somebody collect garbage, until told to stop or until the server is gone.
+async fn work(
+    actors: Vec<Actor>,
+    target: SocketAddr,
+    socket: PathBuf,
+    stop: &CancellationToken,
+) -> Vec<Actor> {
+    let collector = tokio::spawn(actor::collect_again_and_again(socket, stop.clone()));
+    let tasks: Vec<_> = actors
+        .into_iter()
+        .map(|actor| tokio::spawn(actor.work(target, stop.clone())))
+        .collect();
+    let mut back = Vec::new();
+    for task in tasks {
+        back.push(task.await.unwrap());
+    }
+    collector.await.unwrap();
+    back
+}
+
+async fn verify(actors: &mut [Actor], target: SocketAddr) {
+    futures::future::join_all(actors.iter_mut().map(|actor| actor.verify(target))).await;
+}
+
+/// Nothing may be wrong with a volume that nobody uses.
+fn assert_whole(volume: &TempDir, seed: u64, cut: u64) {
+    let options = FsckOptions {
+        deep: true,
+        pause: Duration::ZERO,
+    };
+    let report = check(volume.path(), options, &|_| {}).unwrap();
+    assert!(report.locked);
+    assert_eq!(report.findings, [], "seed {seed}, cut {cut}");
+    assert_eq!(
+        report.leftovers.links_without_content, 0,
+        "seed {seed}, cut {cut}: data went before its link"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
+    let (cuts, seed) = (number("PORTOLAN_SOAK_CUTS", 50), number("PORTOLAN_SOAK_SEED", 4));
+    let (volume, mut random) = (volume(), StdRng::seed_from_u64(seed));
+    let (mut actors, started) = (actors(seed), Instant::now());
+    for cut in 0..cuts {
+        let mut server = Server::start(volume.path());
+        verify(&mut actors, server.target).await;
+        let stop = CancellationToken::new();
+        let requests = SENT.load(Ordering::Relaxed) + random.random_range(5..150);
+        let working = work(actors, server.target, server.socket.clone(), &stop);
+        let killing = async {
+            let latest = Instant::now() + Duration::from_secs(2);
+            while SENT.load(Ordering::Relaxed) < requests && Instant::now() < latest {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.kill();
+        };
+        (actors, ()) = tokio::join!(working, killing);
+        assert_whole(&volume, seed, cut);
+    }
+    let server = Server::start(volume.path());
+    verify(&mut actors, server.target).await;
+    let tally = actors
+        .iter()
+        .fold(Tally::default(), |sum, actor| sum + actor.tally);
+    println!(
+        "{cuts} cuts with seed {seed} in {:?}: {tally:?}",
+        started.elapsed()
+    );
+    assert!(tally.pushed > cuts && tally.verified > cuts, "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_digest_is_right_under_pushes_pulls_deletes_and_collections() {
+    let (seconds, seed) = (
+        number("PORTOLAN_SOAK_SECONDS", 5),
+        number("PORTOLAN_SOAK_SEED", 5),
+    );
+    let volume = volume();
+    let mut server = Server::start(volume.path());
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        stop.cancel();
+    };
+    let (mut actors, ()) = tokio::join!(
+        work(actors(seed), server.target, server.socket.clone(), &stop),
+        stopping
+    );
+    verify(&mut actors, server.target).await;
+    server.kill();
+    assert_whole(&volume, seed, 0);
+    let tally = actors
+        .iter()
+        .fold(Tally::default(), |sum, actor| sum + actor.tally);
+    println!("{seconds} s with seed {seed}: {tally:?}");
+    assert!(
+        tally.pushed > 0 && tally.verified > 0 && tally.deleted > 0,
+        "{tally:?}"
+    );
+}
