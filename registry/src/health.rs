@@ -57,6 +57,11 @@ async fn metrics(State(health): State<Health>) -> Response {
             available_inodes: stats.available_inodes,
         });
     }
+    let scrub = health.store.scrub_status();
+    let finished = scrub.last_finished_at.map(jiff::Timestamp::as_second);
+    health
+        .metrics
+        .observe_scrub(scrub.damaged, scrub.unreadable, finished);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], health.metrics.text()).into_response()
 }

@@ -25,6 +25,7 @@ pub mod reload;
 pub mod request_body;
 pub mod request_head;
 pub mod route;
+pub mod scrubbing;
 pub mod serve;
 pub mod server;
 pub mod store;

@@ -27,7 +27,15 @@ pub struct Metrics {
     reload_failing: Family<WhatLabel, Gauge>,
     certificate_not_after: Family<ListenerLabel, Gauge>,
     storage: StorageGauges,
+    scrub: ScrubGauges,
     collection: CollectionNumbers,
+}
+
+#[derive(Clone, Debug, Default)]
+struct ScrubGauges {
+    damaged: Gauge,
+    unreadable: Gauge,
+    finished: Gauge,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -155,6 +163,7 @@ impl Metrics {
             certificate_not_after.clone(),
         );
         let storage = StorageGauges::register(&mut registry);
+        let scrub = ScrubGauges::register(&mut registry);
         let collection = CollectionNumbers::register(&mut registry);
         Self {
             registry: Arc::new(registry),
@@ -168,6 +177,7 @@ impl Metrics {
             reload_failing,
             certificate_not_after,
             storage,
+            scrub,
             collection,
         }
     }
@@ -211,6 +221,14 @@ impl Metrics {
         self.storage.available_bytes.set(signed(now.available_bytes));
         self.storage.total_inodes.set(signed(now.total_inodes));
         self.storage.available_inodes.set(signed(now.available_inodes));
+    }
+
+    /// What the pass that reads stored bytes again has found, and when the last one ended.
+    pub fn observe_scrub(&self, damaged: u64, unreadable: u64, finished: Option<i64>) {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.scrub.damaged.set(signed(damaged));
+        self.scrub.unreadable.set(signed(unreadable));
+        self.scrub.finished.set(finished.unwrap_or(0));
     }
 
     /// A garbage collection has ended; one that only looked has freed nothing.
@@ -268,6 +286,32 @@ impl StorageGauges {
                 "storage_available_inodes",
                 "Inodes left on the volume",
                 &gauges.available_inodes,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        gauges
+    }
+}
+
+impl ScrubGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let gauges = Self::default();
+        for (name, help, gauge) in [
+            (
+                "scrub_damaged_blobs",
+                "Blobs whose bytes were not what their digest says, of this pass or the last",
+                &gauges.damaged,
+            ),
+            (
+                "scrub_unreadable_blobs",
+                "Blobs that could not be read, of this pass or the last",
+                &gauges.unreadable,
+            ),
+            (
+                "scrub_last_timestamp_seconds",
+                "When all stored bytes had last been compared with their digests; 0 before the first time",
+                &gauges.finished,
             ),
         ] {
             registry.register(name, help, gauge.clone());

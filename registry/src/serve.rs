@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
-use portolan_config::{Config, Missing, ServerTls, Storage};
+use portolan_config::{Config, Missing, Scrub, ServerTls, Storage};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use crate::reload::{self, Current, Poll, Watched};
 use crate::server::{self, Deadlines, ListenError, Serving, socket};
 use crate::store::{OpenError, Requirements, ReserveSize, Store, StoreOptions, VolumeOptions};
 use crate::tls::Tls;
-use crate::{admin, health, store};
+use crate::{admin, health, scrubbing, store};
 
 /// What the server takes from the world beside its configuration.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     };
     running.clients.spawn(clients.run(public));
     let administration = admin::router(Admin {
-        collections: Collections::new(store.clone(), metrics.clone(), surroundings.clock),
+        collections: Collections::new(store.clone(), metrics.clone(), surroundings.clock.clone()),
         app,
     });
     running.administer(administration, admin, admin_tls);
@@ -162,6 +162,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
             .rest
             .spawn(running.inner(health::router(health), None).run(listener));
     }
+    running.scrub(config.scrub.clone(), surroundings.clock);
     running
         .rest
         .spawn(reload::run(sources, metrics, running.stop_rest.clone()));
@@ -180,6 +181,16 @@ impl Running {
             stop: self.stop_rest.clone(),
             tasks: self.rest.clone(),
         }
+    }
+
+    /// Reads stored bytes again until the registry stops.
+    fn scrub(&self, scrub: Scrub, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) {
+        let (stop, passes) = (
+            self.stop_clients.clone(),
+            scrubbing::run(self.store.clone(), scrub, clock),
+        );
+        self.rest
+            .spawn(async move { stop.run_until_cancelled(passes).await });
     }
 
     /// Opens both doors of the administration.

@@ -30,6 +30,7 @@ mod referrers;
 mod repositories;
 mod requirements;
 mod reserve;
+mod scrub;
 mod session;
 mod tag_lists;
 mod tags;
@@ -73,6 +74,7 @@ pub use precondition::{Named, Precondition};
 pub use referrers::Referrers;
 pub use requirements::Requirements;
 pub use reserve::{ReserveSize, ReserveStatus};
+pub use scrub::ScrubStatus;
 pub use uploads::{Chunk, UploadStatus};
 
 /// How to open a store.
@@ -126,6 +128,7 @@ struct Inner {
     reserve: Arc<Reserve>,
     locks: Locks,
     holds: Holds,
+    scrub: Mutex<ScrubStatus>,
     sessions: Sessions,
     tag_lists: TagLists,
     options: StoreOptions,

@@ -14,6 +14,7 @@ mod explain;
 mod glob;
 mod listen;
 mod log;
+mod scrub;
 mod shutdown;
 mod storage;
 mod users;
@@ -29,6 +30,7 @@ pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError};
 pub use listen::{Admin, AdminTls, Health, Http, ServerTls};
 pub use log::{Log, LogFormat, LogLevel};
+pub use scrub::Scrub;
 pub use shutdown::Shutdown;
 pub use storage::{Storage, Volume};
 pub use users::{Action, Permission, User, Users, password_sha256};
@@ -56,6 +58,9 @@ pub struct Config {
     /// How blobs may be uploaded.
     #[serde(skip_serializing_if = "Uploads::is_default")]
     pub uploads: Uploads,
+    /// Whether stored bytes are looked after.
+    #[serde(skip_serializing_if = "Scrub::is_default")]
+    pub scrub: Scrub,
     /// Who may do what. Absent = everybody may do everything.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub auth: Option<Auth>,

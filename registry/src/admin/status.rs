@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error_chain;
-use crate::store::{CollectProgress, CollectReport};
+use crate::store::{CollectProgress, CollectReport, ScrubStatus};
 
 use super::Admin;
 
@@ -39,6 +39,9 @@ pub struct Status {
     /// Garbage collection.
     #[serde(default)]
     pub collection: CollectionStatus,
+    /// Where reading stored bytes again is.
+    #[serde(default)]
+    pub scrub: ScrubStatus,
 }
 
 /// How full the volume is.
@@ -105,5 +108,6 @@ pub(super) async fn of(admin: &Admin) -> Status {
             running: admin.collections.running(),
             last: app.store.last_collection(),
         },
+        scrub: app.store.scrub_status(),
     }
 }

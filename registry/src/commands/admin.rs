@@ -6,11 +6,12 @@ use serde_json::Value;
 use std::ffi::OsString;
 
 use crate::admin::Status;
+use crate::store::ScrubStatus;
 
 use super::answer::{AnswerError, Lines};
 use super::connection::Connection;
 use super::gc::{self, OutputFormat};
-use super::table::{bytes, count, table};
+use super::table::{bytes, count, counted, table};
 
 /// Flags of `admin`.
 #[derive(Debug, Clone, Args)]
@@ -117,6 +118,17 @@ async fn request(
     Lines::of(response).await?.whole().await
 }
 
+fn scrub_line(scrub: &ScrubStatus) -> String {
+    let when = match (scrub.pass_started_at, scrub.last_finished_at) {
+        (Some(started), _) => format!("running since {started}, "),
+        (None, Some(finished)) => format!("finished {finished}, "),
+        (None, None) => return "not begun".to_owned(),
+    };
+    let (blobs, size) = (counted(scrub.blobs, "blob"), bytes(scrub.bytes));
+    let (damaged, unreadable) = (count(scrub.damaged), count(scrub.unreadable));
+    format!("{when}{blobs}, {size}, {damaged} damaged, {unreadable} unreadable")
+}
+
 /// A status for people.
 pub fn text(status: &Status) -> String {
     let mut rows: Vec<(&str, String)> = vec![("version", status.version.clone())];
@@ -165,6 +177,7 @@ pub fn text(status: &Status) -> String {
         ),
     };
     rows.push(("garbage collection", running));
+    rows.push(("scrub", scrub_line(&status.scrub)));
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value])

@@ -12,6 +12,7 @@
 //!   reserve/bytes  reserve/<n>                                 room for deletes on a full volume
 //!   tmp/<n>                                                    small files before their rename; emptied at start
 //!   uploads/<uuid>.json  uploads/<uuid>.data                   upload sessions: whose, and the bytes so far
+//!   scrub.json                                                 where scrubbing is
 //!   quarantine/<alg>-<hex>                                     damaged content that was moved aside
 //!   referrers/<name>/_/<alg>/<hex>/<alg>-<hex>                 subject / referrer: the referrer's descriptor
 //!   untagged/<name>/_/<alg>/<hex>                              since when nothing names this manifest
@@ -66,6 +67,11 @@ impl Keys {
     /// Written when closing, removed when opening.
     pub(super) fn clean(&self) -> PathBuf {
         self.own.join("CLEAN")
+    }
+
+    /// Where scrubbing is.
+    pub(super) fn scrub(&self) -> PathBuf {
+        self.own.join("scrub.json")
     }
 
     pub(super) fn quarantine(&self) -> PathBuf {

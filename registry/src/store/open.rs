@@ -82,6 +82,7 @@ impl Store {
                 reserve,
                 locks: Locks::new(),
                 holds: Holds::default(),
+                scrub: Mutex::default(),
                 sessions: Sessions::default(),
                 tag_lists: TagLists::default(),
                 options,

@@ -15,6 +15,7 @@ mod model;
 mod open;
 mod referrers;
 mod reserve;
+mod scrub;
 mod uploads;
 
 use std::path::Path;

@@ -174,12 +174,11 @@ impl Actor {
 
     /// False: something that the manifest needs has gone meanwhile.
     async fn put(&mut self, target: SocketAddr, document: &Document, tags: &[String]) -> Result<bool, Gone> {
-        let path = match tags {
-            [tag] => self.path(&format!("manifests/{tag}")),
-            _ => {
-                let query: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
-                self.path(&format!("manifests/{}?{}", document.digest, query.join("&")))
-            }
+        let path = if let [tag] = tags {
+            self.path(&format!("manifests/{tag}"))
+        } else {
+            let query: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
+            self.path(&format!("manifests/{}?{}", document.digest, query.join("&")))
         };
         self.ledger.pending = Some(Pending::Put {
             tags: tags.to_vec(),

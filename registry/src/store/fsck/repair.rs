@@ -95,7 +95,7 @@ impl Inner {
     }
 
     /// A name in the quarantine that nothing has yet.
-    fn free_place(&self, name: &str) -> PathBuf {
+    pub(in crate::store) fn free_place(&self, name: &str) -> PathBuf {
         let directory = self.keys.quarantine();
         let mut place = directory.join(name);
         let mut number = 1;

@@ -1,0 +1,73 @@
+//! Scrubbing finds what has rotted, moves it aside, and goes on where it was.
+
+use std::fs;
+use std::num::NonZeroU64;
+
+use super::*;
+
+const FAST: NonZeroU64 = NonZeroU64::MAX;
+
+#[tokio::test]
+async fn rotten_bytes_are_moved_aside_and_the_next_push_heals_them() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    push_image(&store, &name, "v1", "one").await;
+    let layer = digest_of(b"layer of one");
+    assert_eq!(store.scrub(FAST).await.unwrap().damaged, 0);
+    fs::write(volume.keys().blob(&layer), "layer of 0ne").unwrap();
+    let done = store.scrub(FAST).await.unwrap();
+    assert_eq!((done.blobs, done.damaged, done.unreadable), (3, 1, 0));
+    assert_eq!(done.damaged_digests, std::slice::from_ref(&layer));
+    assert!(matches!(
+        store.blob_open(&name, &layer).await,
+        Err(BlobError::Unknown { .. })
+    ));
+    let hex = layer.hex();
+    let aside = volume.keys().quarantine().join(format!("sha256-{hex}"));
+    assert_eq!(fs::read_to_string(aside).unwrap(), "layer of 0ne");
+    push_blob(&store, &name, b"layer of one").await;
+    assert_eq!(read_blob(&store, &name, &layer).await, b"layer of one");
+    assert_eq!(store.scrub(FAST).await.unwrap().damaged, 0);
+}
+
+#[tokio::test]
+async fn a_pass_goes_on_after_a_restart_where_it_was() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    let mut digests = Vec::new();
+    for number in 0..20 {
+        digests.push(push_blob(&store, &name, format!("{number}").as_bytes()).await);
+    }
+    digests.sort_unstable();
+    let note = json!({"passStartedAt": "2026-01-01T00:00:00Z", "position": digests[14], "blobs": 15});
+    fs::write(volume.keys().scrub(), note.to_string()).unwrap();
+    store.close().await;
+    let store = volume.open().await;
+    assert_eq!(
+        store.load_scrub_status().await.position.as_ref(),
+        Some(&digests[14])
+    );
+    let done = store.scrub(FAST).await.unwrap();
+    assert_eq!(done.blobs, 20);
+    assert_eq!((done.position, done.pass_started_at), (None, None));
+    assert!(done.last_finished_at.is_some());
+    let written: Value = serde_json::from_slice(&fs::read(volume.keys().scrub()).unwrap()).unwrap();
+    assert_eq!(written["blobs"], 20, "{written}");
+    fs::write(volume.keys().scrub(), "nonsense").unwrap();
+    assert_eq!(store.load_scrub_status().await.position, None);
+    assert_eq!(store.scrub(FAST).await.unwrap().blobs, 20);
+}
+
+#[tokio::test]
+async fn scrubbing_is_as_slow_as_it_is_told_to_be() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    push_blob(&store, &name, &vec![7; 96 << 10]).await;
+    let began = std::time::Instant::now();
+    store.scrub(NonZeroU64::new(200 << 10).unwrap()).await.unwrap();
+    assert!(
+        began.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
+}
