@@ -19,7 +19,7 @@ use crate::access_log::{Entry, Logged};
 use crate::auth::challenge::{self, Bearer, ChallengeError};
 use crate::auth::hosts::{OwnHosts, Scheme, realm};
 use crate::auth::scope::Scope;
-use crate::auth::{Auth, Decision, authenticate, decide};
+use crate::auth::{Auth, Decision, Identity, authenticate, decide};
 use crate::error::ApiError;
 use crate::handlers;
 use crate::metrics::Metrics;
@@ -112,7 +112,14 @@ impl App {
         let identity =
             match authenticate::authenticate(self.auth_for(&operation), &parts.headers, (self.clock)()) {
                 Ok(identity) => identity,
-                Err(error) => return Err(self.challenged(error.challenge(), &[], parts, error.into())),
+                Err(error) => {
+                    // whoever gets a new token wants it for this: with less it would be refused once more, and give up
+                    let scopes = match decide(&Identity::Anonymous, &operation) {
+                        Decision::Challenge { scopes, .. } => scopes,
+                        _ => Vec::new(),
+                    };
+                    return Err(self.challenged(error.challenge(), &scopes, parts, error.into()));
+                }
             };
         entry.identity = identity.name().map(str::to_owned);
         let operation = match decide(&identity, &operation) {
@@ -138,6 +145,7 @@ impl App {
             }
             Decision::Hide => return Err(handlers::hidden(&operation)),
         };
+        request_head::check_name(parts, &operation)?;
         let call = handlers::Call {
             app: self,
             identity: &identity,

@@ -213,3 +213,39 @@ impl From<ManifestError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// P14, P16, P149.
+    #[test]
+    fn faults_of_the_volume_are_5xx_and_say_when_to_come_back() {
+        let path = || "/secret/place".into();
+        let source = || std::io::Error::other("disk");
+        let reason = ReadOnlyReason::Failed("fsync".to_owned());
+        for (fault, status, later) in [
+            (Fault::ReadOnly { reason }, 503, true),
+            (Fault::Closed, 503, true),
+            (Fault::Full { path: path() }, 507, false),
+            (
+                Fault::Io {
+                    action: "read",
+                    path: path(),
+                    source: source(),
+                },
+                500,
+                false,
+            ),
+        ] {
+            let error = ApiError::from(fault);
+            assert!(!error.0.message.contains("secret"), "{error:?}");
+            let response = error.into_response("id");
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), later, "{status}");
+        }
+        let reason = ReadOnlyReason::NotWritable("chown".to_owned());
+        let refused = ApiError::from(Fault::ReadOnly { reason });
+        assert_eq!(refused.into_response("id").status().as_u16(), 405);
+    }
+}

@@ -3,15 +3,38 @@
 //! The connection has a limit of its own (64 KiB in HTTP/1.1), beyond which the status is all that a client gets.
 
 use http::StatusCode;
+use http::header::HOST;
 use http::request::Parts;
+use http::uri::Authority;
 use portolan_oci::ErrorCode;
 
 use crate::error::ApiError;
+use crate::operation::Operation;
 
 /// Long tokens and many `tag` parameters fit.
 const LARGEST: usize = 40 * 1024;
 /// A path with a name of 255 characters and 128 tags of 128 fits.
 const LARGEST_URI: usize = 32 * 1024;
+
+/// Clients take references of so many characters, host and slash included.
+const LONGEST_REFERENCE: usize = 255;
+
+/// Refuses to create what clients that come by this host could not name.
+pub fn check_name(parts: &Parts, operation: &Operation) -> Result<(), ApiError> {
+    let (Operation::StartUpload(name, _) | Operation::WriteManifest(name, ..)) = operation else {
+        return Ok(());
+    };
+    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = parts.uri.authority().map(Authority::as_str).or(header);
+    let length = host.unwrap_or_default().len() + 1 + name.as_str().len();
+    if length <= LONGEST_REFERENCE {
+        return Ok(());
+    }
+    let message = format!(
+        "host and repository name have {length} characters together; clients take {LONGEST_REFERENCE}: choose a shorter name"
+    );
+    Err(ApiError::new(ErrorCode::NameInvalid, message))
+}
 
 /// Refuses a head that is larger than any client needs.
 pub fn check(parts: &Parts) -> Result<(), ApiError> {

@@ -18,6 +18,7 @@ mod disk;
 mod error;
 mod expiry;
 pub mod fsck;
+mod heads;
 mod holds;
 mod keys;
 mod links;
@@ -52,6 +53,7 @@ use tokio::task::JoinHandle;
 use self::changes::{Change, Changes};
 use self::collect::{Arming, LastRun};
 use self::disk::Disk;
+use self::heads::Heads;
 use self::holds::Holds;
 use self::keys::Keys;
 use self::locks::Locks;
@@ -67,6 +69,7 @@ pub use content::BlobContent;
 pub use error::{
     BlobError, BodyError, Fault, ListError, ManifestError, OpenError, ReadOnlyReason, UploadError,
 };
+pub use heads::ManifestHead;
 pub use holds::HoldError;
 pub use manifests::{Manner, PutOutcome, StoredManifest};
 pub use open::VolumeOptions;
@@ -131,6 +134,7 @@ struct Inner {
     scrub: Mutex<ScrubStatus>,
     sessions: Sessions,
     tag_lists: TagLists,
+    heads: Heads,
     options: StoreOptions,
     /// Every change while it runs, so that closing can wait for all of them and collecting for the earlier ones.
     changes: Changes,

@@ -238,6 +238,7 @@ mod tests {
 
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+    /// P51.
     #[test]
     fn hash_of_nothing_is_the_well_known_one() {
         assert_eq!(Digest::of(Algorithm::Sha256, b"").as_str(), EMPTY);
@@ -254,6 +255,7 @@ mod tests {
         assert_eq!(format!("{}:{}", digest.algorithm(), digest.hex()), EMPTY);
     }
 
+    /// P6.
     #[test]
     fn texts_outside_the_grammar_are_no_digests() {
         for text in [
@@ -274,6 +276,7 @@ mod tests {
         }
     }
 
+    /// P6.
     #[test]
     fn unknown_algorithms_are_told_from_garbage() {
         assert!(
@@ -285,6 +288,7 @@ mod tests {
         ));
     }
 
+    /// P6.
     #[test]
     fn wrong_length_and_upper_case_are_refused() {
         assert!(matches!(

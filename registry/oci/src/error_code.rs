@@ -68,6 +68,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    /// P13.
     #[test]
     fn every_code_is_declared_once() {
         let texts: HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();

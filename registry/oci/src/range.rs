@@ -173,6 +173,7 @@ mod tests {
         ByteRange { first, last }
     }
 
+    /// P48.
     #[test]
     fn single_parts_are_clipped_to_the_size() {
         assert_eq!(
@@ -197,6 +198,7 @@ mod tests {
         );
     }
 
+    /// P48.
     #[test]
     fn parts_without_a_byte_of_the_content_are_unsatisfiable() {
         for (header, size) in [
@@ -214,6 +216,7 @@ mod tests {
         }
     }
 
+    /// P48.
     #[test]
     fn what_cannot_be_read_means_the_whole_content() {
         for header in [
@@ -236,6 +239,7 @@ mod tests {
         assert_eq!(parts, RangeRequest::Parts(vec![part(6, 7), part(0, 1)]));
     }
 
+    /// P49.
     #[test]
     fn many_or_overlapping_parts_mean_the_whole_content() {
         let many = format!("bytes={}", vec!["0-0"; RangeRequest::MAX_PARTS + 1].join(","));
@@ -243,6 +247,7 @@ mod tests {
         assert_eq!(RangeRequest::parse("bytes=0-,0-,0-", 10), RangeRequest::Whole);
     }
 
+    /// P67.
     #[test]
     fn content_ranges_are_read_with_and_without_unit() {
         for text in ["5-9", " 5-9 ", "bytes 5-9/*", "bytes=5-9", "bytes 5-9/100"] {

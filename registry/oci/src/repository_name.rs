@@ -98,6 +98,7 @@ impl<'de> Deserialize<'de> for RepositoryName {
 mod tests {
     use super::*;
 
+    /// P4.
     #[test]
     fn names_of_the_grammar_are_accepted() {
         for name in [
@@ -116,6 +117,7 @@ mod tests {
         }
     }
 
+    /// P4.
     #[test]
     fn names_outside_the_grammar_are_refused() {
         let names = [

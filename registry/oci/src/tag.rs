@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::Algorithm;
 
+    /// P5.
     #[test]
     fn tags_of_the_grammar_are_accepted() {
         for tag in ["latest", "V1", "_x", "1.2.3-rc.1", &"a".repeat(128)] {
@@ -88,6 +89,7 @@ mod tests {
         }
     }
 
+    /// P5.
     #[test]
     fn tags_outside_the_grammar_are_refused() {
         for tag in [
@@ -107,6 +109,7 @@ mod tests {
         }
     }
 
+    /// P115.
     #[test]
     fn fallback_tags_of_long_digests_are_cut_to_64_characters() {
         let subject = Digest::of(Algorithm::Sha512, b"x");

@@ -32,6 +32,7 @@ proptest! {
         prop_assert_eq!(name.as_str(), text);
     }
 
+    /// P7.
     #[test]
     fn accepted_names_are_relative_paths_without_private_components(text in near()) {
         if let Ok(name) = text.parse::<RepositoryName>() {

@@ -54,6 +54,7 @@ pub fn basic() -> HeaderValue {
 mod tests {
     use super::*;
 
+    /// P22.
     #[test]
     fn every_parameter_is_quoted_and_scopes_are_joined_by_blanks() {
         let scopes = [

@@ -142,6 +142,7 @@ impl std::fmt::Display for Scope {
 mod tests {
     use super::*;
 
+    /// P26.
     #[test]
     fn scopes_may_repeat_and_be_joined_by_blanks() {
         let scopes =
@@ -174,6 +175,7 @@ mod tests {
         assert_eq!(scope.to_string(), "repository:a:pull");
     }
 
+    /// P33.
     #[test]
     fn the_catalog_is_a_scope_of_its_own_and_survives_a_token() {
         let scope = Scope::parse("registry:catalog:*").unwrap();

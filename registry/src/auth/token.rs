@@ -145,6 +145,7 @@ mod tests {
         )
     }
 
+    /// P35.
     #[test]
     fn a_token_is_good_from_issue_to_expiry() {
         let keys = keys("k1", &["k1", "k2"]);
@@ -174,6 +175,7 @@ mod tests {
         );
     }
 
+    /// P35.
     #[test]
     fn changed_and_foreign_tokens_are_refused() {
         let keys = keys("k1", &["k1"]);

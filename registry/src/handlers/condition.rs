@@ -59,6 +59,7 @@ mod tests {
         values.iter().map(value).collect()
     }
 
+    /// P104.
     #[test]
     fn entity_tags_are_digests_in_quotes_and_everything_else_matches_nothing() {
         let one = |value: &str| precondition(&headers(&IF_MATCH, &[value.to_owned()])).is;
@@ -77,6 +78,7 @@ mod tests {
         assert_eq!(precondition(&HeaderMap::new()), Precondition::default());
     }
 
+    /// P43.
     #[test]
     fn what_a_client_has_is_told_by_weak_tags_and_several_headers_too() {
         let digest = DIGEST.parse().unwrap();

@@ -8,7 +8,7 @@ use portolan_oci::{ErrorCode, Reference, RepositoryName, Tag, headers};
 use super::{Answer, Call, condition, digest_header, empty, header, location};
 use crate::error::ApiError;
 use crate::request_body::{CollectError, RequestBody};
-use crate::store::Manner;
+use crate::store::{ManifestHead, Manner};
 
 /// The specification wants 4 MiB at least.
 const LARGEST_MANIFEST: usize = 5 * 1024 * 1024;
@@ -16,22 +16,29 @@ const LARGEST_MANIFEST: usize = 5 * 1024 * 1024;
 const MOST_TAGS: usize = 128;
 
 pub(super) async fn read(call: &Call<'_>, name: &RepositoryName, reference: &Reference) -> Answer {
-    let manifest = call.app.store.manifest_read(name, reference).await?;
+    let (manifest, bytes) = if call.head {
+        (call.app.store.manifest_head(name, reference).await?, None)
+    } else {
+        let read = call.app.store.manifest_read(name, reference).await?;
+        let head = ManifestHead {
+            digest: read.digest,
+            media_type: read.media_type,
+            size: read.bytes.len() as u64,
+        };
+        (head, Some(read.bytes))
+    };
     let mut response = if condition::has(&call.parts.headers, &manifest.digest) {
         let mut unchanged = Response::new(Body::empty());
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged
     } else {
-        let mut found = Response::new(Body::empty());
+        let mut found = Response::new(bytes.map_or_else(Body::empty, Body::from));
         found
             .headers_mut()
             .insert(CONTENT_TYPE, header(manifest.media_type.as_str()));
         found
             .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(manifest.bytes.len()));
-        if !call.head {
-            *found.body_mut() = Body::from(manifest.bytes);
-        }
+            .insert(CONTENT_LENGTH, HeaderValue::from(manifest.size));
         found
     };
     digest_header(&mut response, &manifest.digest);

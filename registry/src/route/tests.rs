@@ -27,6 +27,7 @@ fn the_base_is_a_ping_with_and_without_slash() {
     }
 }
 
+/// P3.
 #[test]
 fn repositories_may_be_called_like_parts_of_paths() {
     for repository in [
@@ -69,6 +70,7 @@ fn repositories_may_be_called_like_parts_of_paths() {
     }
 }
 
+/// P58.
 #[test]
 fn uploads_begin_with_and_without_slash() {
     for path in ["/v2/a/blobs/uploads/", "/v2/a/blobs/uploads"] {
@@ -79,6 +81,7 @@ fn uploads_begin_with_and_without_slash() {
     }
 }
 
+/// P8, P87.
 #[test]
 fn a_mount_names_its_source_or_none() {
     let digest: Digest = DIGEST.parse().unwrap();
@@ -103,6 +106,7 @@ fn a_mount_names_its_source_or_none() {
     );
 }
 
+/// P7.
 #[test]
 fn digests_are_decoded_once_and_never_twice() {
     let encoded = DIGEST.replace(':', "%3A");
@@ -114,6 +118,7 @@ fn digests_are_decoded_once_and_never_twice() {
     );
 }
 
+/// P61, P77.
 #[test]
 fn an_upload_is_finished_whatever_else_the_query_holds() {
     let finish = |query: &str| parse(&Method::PUT, &format!("/v2/a/blobs/uploads/{UPLOAD}"), query);
@@ -128,6 +133,7 @@ fn an_upload_is_finished_whatever_else_the_query_holds() {
     assert_eq!(finish(""), Err(RouteError::NoDigest));
 }
 
+/// P122.
 #[test]
 fn pages_are_read_and_garbage_is_refused() {
     let tags = |query: &str| parse(&Method::GET, "/v2/a/tags/list", query);
@@ -151,6 +157,7 @@ fn pages_are_read_and_garbage_is_refused() {
     }
 }
 
+/// P37.
 #[test]
 fn every_tag_of_a_query_is_part_of_the_operation() {
     let put = |query: &str| parse(&Method::PUT, &format!("/v2/a/manifests/{DIGEST}"), query);
@@ -163,6 +170,7 @@ fn every_tag_of_a_query_is_part_of_the_operation() {
     assert!(matches!(put("tag=v1&tag=-bad"), Err(RouteError::Tag(_))));
 }
 
+/// P10.
 #[test]
 fn what_is_no_part_of_the_protocol_is_not_found() {
     for path in [
@@ -179,6 +187,7 @@ fn what_is_no_part_of_the_protocol_is_not_found() {
     }
 }
 
+/// P4, P7, P9.
 #[test]
 fn misspelled_names_are_refused_by_name() {
     for path in [
@@ -200,6 +209,7 @@ proptest! {
         let _ = parse(&Method::PUT, &format!("/v2/{path}"), &query);
     }
 
+    /// P3.
     #[test]
     fn a_name_that_parses_is_found_again_in_its_paths(
         repository in "[a-z0-9]{1,4}(/(tags|list|blobs|uploads|manifests|referrers|[a-z0-9]{1,4})){0,5}",

@@ -130,17 +130,9 @@ impl Store {
     ) -> Result<StoredManifest, ManifestError> {
         let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
         blocking(move || {
-            let found = match &reference {
-                Reference::Digest(digest) => {
-                    inner.renew(&inner.keys.revision_link(&repository, digest));
-                    inner.read_manifest(&repository, digest)?
-                }
-                Reference::Tag(tag) => inner.read_tagged(&repository, tag)?,
-            };
-            match found {
-                Some(manifest) => Ok(manifest),
-                None => Err(inner.unknown_manifest(&repository, &reference.to_string())?),
-            }
+            inner.find_manifest(&repository, &reference, |digest| {
+                inner.read_manifest(&repository, digest)
+            })
         })
         .await
     }
@@ -235,13 +227,38 @@ impl Inner {
         Ok(())
     }
 
+    /// What `read` tells about the manifest that has a digest, or that a tag names now.
+    pub(super) fn find_manifest<T>(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        read: impl Fn(&Digest) -> Result<Option<T>, Fault>,
+    ) -> Result<T, ManifestError> {
+        let found = match reference {
+            Reference::Digest(digest) => {
+                self.renew(&self.keys.revision_link(repository, digest));
+                read(digest)?
+            }
+            Reference::Tag(tag) => self.find_tagged(repository, tag, read)?,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => Err(self.unknown_manifest(repository, &reference.to_string())?),
+        }
+    }
+
     /// A tag may move or go between the two reads; then what it names now counts.
-    fn read_tagged(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<StoredManifest>, Fault> {
+    fn find_tagged<T>(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        read: impl Fn(&Digest) -> Result<Option<T>, Fault>,
+    ) -> Result<Option<T>, Fault> {
         let directory = self.keys.tag(repository, tag);
         let mut named = read_tag(&directory)?;
         while let Some(digest) = named {
-            if let Some(manifest) = self.read_manifest(repository, &digest)? {
-                return Ok(Some(manifest));
+            if let Some(found) = read(&digest)? {
+                return Ok(Some(found));
             }
             let again = read_tag(&directory)?;
             if again.as_ref() == Some(&digest) {

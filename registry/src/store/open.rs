@@ -18,6 +18,7 @@ use super::changes::Changes;
 use super::collect::Arming;
 use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
+use super::heads::Heads;
 use super::holds::Holds;
 use super::keys::Keys;
 use super::links::names_in;
@@ -85,6 +86,7 @@ impl Store {
                 scrub: Mutex::default(),
                 sessions: Sessions::default(),
                 tag_lists: TagLists::default(),
+                heads: Heads::default(),
                 options,
                 changes: Changes::new(),
                 arming: Arming::default(),

@@ -5,6 +5,7 @@ use portolan_config::Auth;
 
 use crate::fixture::{PASSWORD, guarded, started, usual_users, write_users};
 
+/// P1.
 #[tokio::test]
 async fn without_credentials_everything_asks_for_them() {
     let registry = guarded().await;
@@ -63,6 +64,7 @@ async fn a_wrong_password_is_refused_never_taken_for_nobody() {
         .expect(200);
 }
 
+/// P34.
 #[tokio::test]
 async fn each_user_may_do_what_the_file_says_and_nothing_else() {
     let registry = guarded().await;
@@ -93,6 +95,7 @@ async fn each_user_may_do_what_the_file_says_and_nothing_else() {
         .expect(404);
 }
 
+/// P15, P32.
 #[tokio::test]
 async fn who_may_only_push_can_push_although_probing_finds_nothing() {
     let registry = guarded().await;
@@ -113,6 +116,7 @@ async fn who_may_only_push_can_push_although_probing_finds_nothing() {
     ask(Method::DELETE, location).await.expect(204);
 }
 
+/// P126.
 #[tokio::test]
 async fn the_catalog_lists_what_one_may_read() {
     let registry = guarded().await;
@@ -163,6 +167,7 @@ async fn the_catalog_lists_what_one_may_read() {
     assert_eq!((second, link.as_str()), (serde_json::json!(["team/b"]), ""));
 }
 
+/// P37.
 #[tokio::test]
 async fn a_blob_that_one_may_not_read_is_not_mounted_and_not_betrayed() {
     let registry = guarded().await;
@@ -199,6 +204,7 @@ async fn a_blob_that_one_may_not_read_is_not_mounted_and_not_betrayed() {
         .expect(404);
 }
 
+/// P20.
 #[tokio::test]
 async fn content_behind_access_control_is_cached_by_nobody_else() {
     let registry = guarded().await;

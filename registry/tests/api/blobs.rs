@@ -4,6 +4,7 @@ use http::Method;
 
 use crate::fixture::{open, started};
 
+/// P47.
 #[tokio::test]
 async fn a_blob_is_read_with_all_its_headers_and_head_is_the_same_without_a_body() {
     let registry = open().await;
@@ -23,6 +24,7 @@ async fn a_blob_is_read_with_all_its_headers_and_head_is_the_same_without_a_body
     }
 }
 
+/// P51.
 #[tokio::test]
 async fn a_blob_without_a_byte_is_a_blob() {
     let registry = open().await;
@@ -31,6 +33,7 @@ async fn a_blob_without_a_byte_is_a_blob() {
     assert_eq!((answer.header("content-length"), answer.body.len()), ("0", 0));
 }
 
+/// P48.
 #[tokio::test]
 async fn one_range_is_answered_with_that_part() {
     let registry = open().await;
@@ -74,6 +77,7 @@ async fn one_range_is_answered_with_that_part() {
     }
 }
 
+/// P49.
 #[tokio::test]
 async fn several_ranges_are_answered_in_one_multipart_body() {
     let registry = open().await;
@@ -99,6 +103,7 @@ async fn several_ranges_are_answered_in_one_multipart_body() {
     assert_eq!(answer.header("content-length"), expected.len().to_string());
 }
 
+/// P50.
 #[tokio::test]
 async fn a_range_for_other_content_is_ignored() {
     let registry = open().await;
@@ -130,6 +135,7 @@ async fn content_that_the_client_has_is_not_sent_again() {
     assert_eq!((answer.body.len(), answer.header("etag")), (0, etag.as_str()));
 }
 
+/// P55.
 #[tokio::test]
 async fn a_blob_is_only_found_in_repositories_that_have_it() {
     let registry = open().await;
@@ -138,6 +144,7 @@ async fn a_blob_is_only_found_in_repositories_that_have_it() {
     assert_eq!(answer.code(), "BLOB_UNKNOWN");
 }
 
+/// P127, P128, P131.
 #[tokio::test]
 async fn a_deleted_blob_is_gone_at_once_and_can_be_pushed_again() {
     let registry = open().await;
@@ -150,6 +157,7 @@ async fn a_deleted_blob_is_gone_at_once_and_can_be_pushed_again() {
     registry.get(&path).await.expect(200);
 }
 
+/// P127, P132.
 #[tokio::test]
 async fn nothing_is_deleted_where_deleting_is_switched_off() {
     let registry = started(|config, _| config.storage.delete_enabled = false).await;

@@ -51,6 +51,7 @@ async fn images_travel_over_tls_and_the_metric_knows_when_the_certificate_ends()
     assert!(metrics.contains(line), "{metrics}");
 }
 
+/// P18, P145.
 #[tokio::test]
 async fn http_2_is_offered_and_spoken() {
     let authority = Authority::new();
@@ -74,6 +75,7 @@ async fn http_2_is_offered_and_spoken() {
     assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
 }
 
+/// P145.
 #[tokio::test]
 async fn tls_1_2_is_spoken_too() {
     let authority = Authority::new();
@@ -131,6 +133,7 @@ async fn every_name_of_the_certificate_leads_back_to_itself_for_the_token() {
         .expect(200);
 }
 
+/// P145.
 #[tokio::test]
 async fn a_new_certificate_is_served_without_a_restart_and_open_connections_go_on() {
     let authority = Authority::new();
@@ -225,6 +228,7 @@ async fn a_certificate_for_other_names_is_served_when_there_is_none_better() {
     .await;
 }
 
+/// P145.
 #[tokio::test]
 async fn a_client_that_is_slow_with_its_handshake_holds_up_nobody() {
     let authority = Authority::new();

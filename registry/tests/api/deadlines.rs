@@ -139,6 +139,7 @@ async fn an_idle_connection_is_let_go_in_http_1_and_http_2() {
     eventually("it is let go", || async { server.tasks.is_empty() }).await;
 }
 
+/// P54.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_let_go() {
     for deadlines in [

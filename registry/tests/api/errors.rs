@@ -4,6 +4,7 @@ use http::Method;
 
 use crate::fixture::{open, started};
 
+/// P2, P6, P11, P12, P14.
 #[tokio::test]
 async fn every_refusal_is_json_with_a_code() {
     let registry = open().await;
@@ -25,6 +26,7 @@ async fn every_refusal_is_json_with_a_code() {
     }
 }
 
+/// P11.
 #[tokio::test]
 async fn a_method_that_is_not_possible_is_answered_with_those_that_are() {
     let registry = open().await;
@@ -36,6 +38,7 @@ async fn a_method_that_is_not_possible_is_answered_with_those_that_are() {
     assert_eq!(answer.header("allow"), "GET, HEAD, PUT, DELETE");
 }
 
+/// P12.
 #[tokio::test]
 async fn head_of_something_missing_has_the_status_and_no_body() {
     let registry = open().await;
@@ -43,6 +46,7 @@ async fn head_of_something_missing_has_the_status_and_no_body() {
     assert!(answer.body.is_empty());
 }
 
+/// P1, P2.
 #[tokio::test]
 async fn the_base_answers_with_and_without_slash() {
     let registry = open().await;
@@ -53,6 +57,7 @@ async fn the_base_answers_with_and_without_slash() {
     }
 }
 
+/// P18.
 #[tokio::test]
 async fn a_refusal_is_read_by_a_client_that_is_still_sending() {
     let registry = started(|config, _| config.storage.delete_enabled = false).await;
@@ -81,6 +86,7 @@ async fn heads_of_32_kib_are_taken_and_larger_ones_are_refused_with_a_reason() {
     assert_eq!(registry.get(&long).await.expect(414).code(), "UNSUPPORTED");
 }
 
+/// P16, P56.
 #[tokio::test]
 async fn a_fault_of_the_volume_is_never_not_found_and_tells_nothing_but_a_number() {
     let registry = open().await;
@@ -123,4 +129,33 @@ async fn requests_are_counted_with_operation_and_code() {
         metrics.contains("portolan_registry_storage_available_bytes "),
         "{metrics}"
     );
+}
+
+/// P4.
+#[tokio::test]
+async fn a_name_that_is_too_long_for_clients_is_refused_when_something_is_pushed() {
+    let registry = open().await;
+    let longest = "a".repeat(255 - 1 - registry.host.len());
+    let start = async |name: &str| registry.post(&format!("/v2/{name}/blobs/uploads/")).await;
+    start(&longest).await.expect(202);
+    let refused = start(&format!("{longest}a")).await.expect(400);
+    assert_eq!(refused.code(), "NAME_INVALID");
+    let path = format!("/v2/{longest}a/tags/list");
+    assert_eq!(registry.get(&path).await.expect(404).code(), "NAME_UNKNOWN");
+}
+
+/// P19.
+#[tokio::test]
+async fn nothing_is_compressed_on_the_way() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", &"layer ".repeat(1000)).await;
+    let layer = registry.push_blob("a", "layer ".repeat(1000).as_bytes()).await;
+    for path in [format!("blobs/{layer}"), format!("manifests/{}", image.digest)] {
+        let asking = registry
+            .asking(Method::GET, &format!("/v2/a/{path}"))
+            .header("accept-encoding", "zstd, gzip, br, deflate");
+        let answer = asking.send().await.expect(200);
+        assert_eq!(answer.header("content-encoding"), "");
+        assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+    }
 }

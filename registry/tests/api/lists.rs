@@ -21,6 +21,7 @@ async fn tagged(tags: &[&str]) -> Registry {
     registry
 }
 
+/// P121.
 #[tokio::test]
 async fn tags_are_listed_in_byte_order() {
     let registry = tagged(&["v10", "v2", "V1", "a-b", "a", "latest"]).await;
@@ -33,6 +34,7 @@ async fn tags_are_listed_in_byte_order() {
     assert_eq!(next(&answer), None);
 }
 
+/// P123.
 #[tokio::test]
 async fn pages_of_tags_follow_each_other_without_gap_or_overlap() {
     let registry = tagged(&["a", "b", "c", "d", "e"]).await;
@@ -69,6 +71,7 @@ async fn the_address_of_the_next_page_keeps_what_else_was_asked() {
     assert_eq!(registry.get(&path).await.json()["tags"], json!(["c"]));
 }
 
+/// P120, P121, P122.
 #[tokio::test]
 async fn edges_of_paging_are_what_clients_expect() {
     let registry = tagged(&["a", "b", "c"]).await;
@@ -88,6 +91,7 @@ async fn edges_of_paging_are_what_clients_expect() {
     );
 }
 
+/// P120.
 #[tokio::test]
 async fn a_repository_without_tags_has_an_empty_list() {
     let registry = tagged(&["a"]).await;
@@ -96,6 +100,7 @@ async fn a_repository_without_tags_has_an_empty_list() {
     assert_eq!(answer.json()["tags"], json!([]));
 }
 
+/// P124.
 #[tokio::test]
 async fn repositories_are_listed_whatever_their_names_share() {
     let registry = open().await;
@@ -117,6 +122,7 @@ async fn repositories_are_listed_whatever_their_names_share() {
     assert_eq!(seen, ["a", "a-b", "a/b", "a/b/c", "ab"]);
 }
 
+/// P108, P109.
 #[tokio::test]
 async fn referrers_of_anything_are_an_index_never_an_error() {
     let registry = open().await;
@@ -133,6 +139,7 @@ async fn referrers_of_anything_are_an_index_never_an_error() {
     registry.get("/v2/a/referrers/sha256:short").await.expect(400);
 }
 
+/// P8, P90, P111.
 #[tokio::test]
 async fn referrers_are_listed_with_type_and_filtered_by_it() {
     let registry = open().await;
@@ -173,4 +180,41 @@ async fn referrers_are_listed_with_type_and_filtered_by_it() {
             .len(),
         1
     );
+}
+
+/// P110, P114: an index refers to something as an image does.
+#[tokio::test]
+async fn an_index_is_a_referrer_too() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let text = json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "artifactType": "example/bundle",
+        "annotations": {"of": "all"},
+        "subject": {"mediaType": image.media_type, "size": image.text.len(), "digest": image.digest},
+    });
+    let index = Manifest::new(OCI_INDEX, text.to_string());
+    let answer = registry.put_manifest("a", "bundle", &index).await.expect(201);
+    assert_eq!(answer.header("oci-subject"), image.digest.as_str());
+    let list = registry.get(&format!("/v2/a/referrers/{}", image.digest)).await;
+    let expected = json!({
+        "mediaType": OCI_INDEX, "digest": index.digest, "size": index.text.len(),
+        "artifactType": "example/bundle", "annotations": {"of": "all"},
+    });
+    assert_eq!(list.json()["manifests"], json!([expected]));
+}
+
+/// P125, P128: once read, the list of tags is kept right by what is written.
+#[tokio::test]
+async fn a_list_that_was_read_before_shows_every_change_since() {
+    let registry = tagged(&["a", "b"]).await;
+    let listed = async || registry.get("/v2/a/tags/list").await.expect(200).json()["tags"].clone();
+    assert_eq!(listed().await, json!(["a", "b"]));
+    let other = registry.push_image("a", "c", "other layer").await;
+    assert_eq!(listed().await, json!(["a", "b", "c"]));
+    registry.put_manifest("a", "d", &other).await.expect(201);
+    registry.delete("/v2/a/manifests/a").await.expect(202);
+    assert_eq!(listed().await, json!(["b", "c", "d"]));
+    let gone = format!("/v2/a/manifests/{}", other.digest);
+    registry.delete(&gone).await.expect(202);
+    assert_eq!(listed().await, json!(["b"]));
 }

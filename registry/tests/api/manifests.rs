@@ -5,6 +5,7 @@ use portolan_config::Missing;
 
 use crate::fixture::{Manifest, OCI_INDEX, OCI_MANIFEST, open, started};
 
+/// P20, P39, P41, P107.
 #[tokio::test]
 async fn a_manifest_comes_back_byte_for_byte_by_tag_and_by_digest() {
     let registry = open().await;
@@ -28,6 +29,7 @@ async fn a_manifest_comes_back_byte_for_byte_by_tag_and_by_digest() {
     }
 }
 
+/// P42.
 #[tokio::test]
 async fn what_accept_says_changes_nothing() {
     let registry = open().await;
@@ -41,6 +43,7 @@ async fn what_accept_says_changes_nothing() {
     );
 }
 
+/// P90.
 #[tokio::test]
 async fn a_push_answers_where_the_manifest_is() {
     let registry = open().await;
@@ -54,6 +57,7 @@ async fn a_push_answers_where_the_manifest_is() {
     assert_eq!(answer.header("oci-subject"), "");
 }
 
+/// P21, P90, P102.
 #[tokio::test]
 async fn a_manifest_pushed_by_digest_gets_every_tag_of_the_query() {
     let registry = open().await;
@@ -68,6 +72,7 @@ async fn a_manifest_pushed_by_digest_gets_every_tag_of_the_query() {
     registry.get("/v2/a/manifests/v3").await.expect(404);
 }
 
+/// P95.
 #[tokio::test]
 async fn a_manifest_under_another_digest_is_refused() {
     let registry = open().await;
@@ -80,6 +85,7 @@ async fn a_manifest_under_another_digest_is_refused() {
     assert_eq!(answer.code(), "DIGEST_INVALID");
 }
 
+/// P97.
 #[tokio::test]
 async fn a_manifest_whose_blobs_are_missing_is_refused_and_they_are_named() {
     let registry = open().await;
@@ -110,6 +116,7 @@ async fn what_is_no_manifest_is_refused() {
     }
 }
 
+/// P18, P94.
 #[tokio::test]
 async fn a_manifest_that_is_too_large_is_refused_before_it_is_read() {
     let registry = open().await;
@@ -122,6 +129,7 @@ async fn a_manifest_that_is_too_large_is_refused_before_it_is_read() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+/// P43.
 #[tokio::test]
 async fn a_manifest_that_the_client_has_is_not_sent_again() {
     let registry = open().await;
@@ -139,6 +147,7 @@ async fn a_manifest_that_the_client_has_is_not_sent_again() {
     }
 }
 
+/// P14, P45.
 #[tokio::test]
 async fn what_is_missing_is_told_apart() {
     let registry = open().await;
@@ -153,6 +162,7 @@ async fn what_is_missing_is_told_apart() {
     );
 }
 
+/// P127.
 #[tokio::test]
 async fn a_deleted_tag_leaves_the_manifest_and_the_other_tags() {
     let registry = open().await;
@@ -171,6 +181,7 @@ async fn a_deleted_tag_leaves_the_manifest_and_the_other_tags() {
     );
 }
 
+/// P127.
 #[tokio::test]
 async fn a_deleted_manifest_takes_its_tags_along() {
     let registry = open().await;
@@ -187,6 +198,7 @@ async fn a_deleted_manifest_takes_its_tags_along() {
     );
 }
 
+/// P96, P97.
 #[tokio::test]
 async fn an_index_may_come_before_what_it_lists() {
     let registry = open().await;
@@ -220,7 +232,7 @@ async fn the_configuration_decides_about_what_manifests_lack() {
     strict.put_manifest("a", "multi", &index).await.expect(201);
 }
 
-/// P98: the entries of an index may be blobs, as in build caches.
+/// P98, P129: the entries of an index may be blobs, as in build caches.
 #[tokio::test]
 async fn an_index_may_list_blobs_and_keeps_them() {
     let registry = started(|config, _| config.manifests.missing_children = Missing::Refuse).await;
@@ -232,4 +244,18 @@ async fn an_index_may_list_blobs_and_keeps_them() {
     registry.put_manifest("a", "cache", &cache).await.expect(201);
     let refused = registry.delete(&format!("/v2/a/blobs/{layer}")).await.expect(405);
     assert!(refused.text().contains(cache.digest.as_str()), "{refused:?}");
+}
+
+/// P100.
+#[tokio::test]
+async fn a_tag_moves_from_an_image_to_an_index_and_back() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let index = Manifest::index(&[&image]);
+    for manifest in [&index, &image, &index] {
+        registry.put_manifest("a", "v1", manifest).await.expect(201);
+        let head = registry.head("/v2/a/manifests/v1").await.expect(200);
+        assert_eq!(head.header("content-type"), manifest.media_type);
+        assert_eq!(head.header("docker-content-digest"), manifest.digest.as_str());
+    }
 }

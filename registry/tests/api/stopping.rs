@@ -39,6 +39,7 @@ pub(crate) async fn head_of_answer(stream: &mut Box<dyn Stream>, request: &[u8])
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// P146, P147.
 #[tokio::test]
 async fn a_request_in_flight_is_finished_while_new_clients_are_turned_away() {
     let mut registry = open().await;
@@ -91,6 +92,7 @@ async fn idle_connections_do_not_hold_up_a_stop() {
     );
 }
 
+/// P146.
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_cut_off() {
     let mut registry = started(|config, _| config.shutdown.drain_timeout = "100ms".parse().unwrap()).await;

@@ -8,6 +8,7 @@ use portolan_config::Action;
 use crate::client::parameters;
 use crate::fixture::{PASSWORD, eventually, guarded, user, usual_users, write_users};
 
+/// P22.
 #[tokio::test]
 async fn the_challenge_leads_to_a_token_that_opens() {
     let registry = guarded().await;
@@ -33,6 +34,7 @@ async fn the_challenge_leads_to_a_token_that_opens() {
         .expect(200);
 }
 
+/// P23, P24, P28, P30.
 #[tokio::test]
 async fn a_login_asks_for_no_scope_and_gets_a_token_without_rights() {
     let registry = guarded().await;
@@ -75,6 +77,7 @@ async fn a_login_asks_for_no_scope_and_gets_a_token_without_rights() {
     assert_eq!(challenge["scope"], "repository:team/a:pull");
 }
 
+/// P29.
 #[tokio::test]
 async fn wrong_or_missing_credentials_get_no_token() {
     let registry = guarded().await;
@@ -90,6 +93,7 @@ async fn wrong_or_missing_credentials_get_no_token() {
     }
 }
 
+/// P26, P29.
 #[tokio::test]
 async fn a_token_holds_what_is_granted_of_what_is_asked() {
     let registry = guarded().await;
@@ -119,6 +123,7 @@ async fn a_token_holds_what_is_granted_of_what_is_asked() {
     );
 }
 
+/// P27, P31.
 #[tokio::test]
 async fn a_token_is_also_given_for_a_form() {
     let registry = guarded().await;
@@ -205,6 +210,7 @@ async fn the_catalog_is_listed_as_far_as_the_token_goes() {
     }
 }
 
+/// P24.
 #[tokio::test]
 async fn a_token_expires() {
     let registry = guarded().await;
@@ -215,8 +221,15 @@ async fn a_token_expires() {
     registry.ahead.store(305, Ordering::Relaxed);
     let refused = ask().await.expect(401);
     assert_eq!(parameters(refused.challenges()[0])["error"], "invalid_token");
+    // the next token must be good for what this one was used for: clients ask once
+    let pushing = registry.asking(Method::POST, "/v2/team/a/blobs/uploads/");
+    let refused = pushing.bearer(&token).send().await.expect(401);
+    let challenge = parameters(refused.challenges()[0]);
+    assert_eq!(challenge["error"], "invalid_token");
+    assert_eq!(challenge["scope"], "repository:team/a:pull,push");
 }
 
+/// P38.
 #[tokio::test]
 async fn a_token_is_worth_what_its_user_may_do_now() {
     let registry = guarded().await;

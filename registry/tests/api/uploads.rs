@@ -28,6 +28,7 @@ async fn assert_pushed(registry: &Registry, content: &[u8]) {
     assert_eq!(answer.body, content);
 }
 
+/// P60, P62.
 #[tokio::test]
 async fn a_blob_is_pushed_in_one_request() {
     let registry = open().await;
@@ -44,6 +45,7 @@ async fn a_blob_is_pushed_in_one_request() {
     assert_pushed(&registry, b"hello").await;
 }
 
+/// P65.
 #[tokio::test]
 async fn a_blob_is_pushed_by_post_and_put() {
     let registry = open().await;
@@ -58,6 +60,7 @@ async fn a_blob_is_pushed_by_post_and_put() {
     assert_pushed(&registry, b"hello").await;
 }
 
+/// P57, P60, P69, P70, P72, P75.
 #[tokio::test]
 async fn a_blob_is_pushed_in_chunks_that_may_be_asked_about_at_any_time() {
     let registry = open().await;
@@ -86,6 +89,7 @@ async fn a_blob_is_pushed_in_chunks_that_may_be_asked_about_at_any_time() {
     registry.get(&location).await.expect(404);
 }
 
+/// P67, P68, P71.
 #[tokio::test]
 async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
     let registry = open().await;
@@ -117,6 +121,7 @@ async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
     all.send().await.expect(201);
 }
 
+/// P62, P76.
 #[tokio::test]
 async fn content_that_has_another_digest_is_refused_in_every_way_of_pushing() {
     let registry = open().await;
@@ -140,6 +145,7 @@ async fn content_that_has_another_digest_is_refused_in_every_way_of_pushing() {
     }
 }
 
+/// P77.
 #[tokio::test]
 async fn a_finishing_request_that_is_repeated_gets_the_same_answer() {
     let registry = open().await;
@@ -155,6 +161,7 @@ async fn a_finishing_request_that_is_repeated_gets_the_same_answer() {
     }
 }
 
+/// P78.
 #[tokio::test]
 async fn an_upload_that_is_given_up_is_gone() {
     let registry = open().await;
@@ -169,6 +176,7 @@ async fn an_upload_that_is_given_up_is_gone() {
     assert_eq!(odd.send().await.expect(404).code(), "BLOB_UPLOAD_UNKNOWN");
 }
 
+/// P63, P64.
 #[tokio::test]
 async fn sha512_is_taken_with_and_without_a_hint() {
     let registry = open().await;
@@ -202,6 +210,7 @@ async fn sha512_is_taken_with_and_without_a_hint() {
     assert_eq!(md5.code(), "DIGEST_INVALID");
 }
 
+/// P85, P86, P87.
 #[tokio::test]
 async fn a_blob_is_mounted_from_a_repository_that_has_it_or_an_upload_begins() {
     let registry = open().await;
@@ -227,6 +236,7 @@ async fn a_blob_is_mounted_from_a_repository_that_has_it_or_an_upload_begins() {
     registry.get(&format!("/v2/c/blobs/{digest}")).await.expect(404);
 }
 
+/// P66, P84.
 #[tokio::test]
 async fn a_large_body_without_a_length_is_streamed() {
     let registry = open().await;
@@ -256,6 +266,7 @@ async fn a_large_body_without_a_length_is_streamed() {
     );
 }
 
+/// P74.
 #[tokio::test]
 async fn what_came_before_a_lost_connection_counts() {
     let registry = open().await;
@@ -329,4 +340,21 @@ async fn a_blob_larger_than_allowed_is_refused_early_or_late_and_its_upload_is_g
     let answer = crate::stopping::exchange(&mut stream, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     registry.get(&location).await.expect(404);
+}
+
+/// P58, P59, P61: what clients add to a request without meaning it does no harm.
+#[tokio::test]
+async fn an_upload_begins_and_ends_whatever_else_the_request_says() {
+    let registry = open().await;
+    let begin = registry
+        .asking(Method::POST, "/v2/a/blobs/uploads?origin=x&_state=y")
+        .header("content-type", "application/json");
+    let location = begin.send().await.expect(202).header("location").to_owned();
+    let digest = sha256(b"hello").to_string().replace(':', "%3A");
+    let path = format!("{location}?_state=y&digest={digest}&other=");
+    let end = registry
+        .asking(Method::PUT, &path)
+        .header("content-type", "text/plain");
+    end.body("hello").send().await.expect(201);
+    assert_pushed(&registry, b"hello").await;
 }

@@ -117,6 +117,7 @@ fn who_gives_no_credentials_is_asked_for_them_with_the_scope_to_ask_for() {
     assert_eq!(decision(&Identity::Anonymous, "GET", "/token"), Decision::Allow);
 }
 
+/// P32.
 #[test]
 fn a_right_allows_its_own_operations_and_no_others() {
     let (reader, writer) = (identity("reader", None), identity("writer", None));
@@ -156,6 +157,7 @@ fn a_right_allows_its_own_operations_and_no_others() {
     }
 }
 
+/// P15.
 #[test]
 fn who_may_push_but_not_pull_finds_nothing_when_probing() {
     for (method, path) in READS {
@@ -187,6 +189,7 @@ fn a_token_allows_what_its_scopes_say_and_the_user_still_holds() {
     ));
 }
 
+/// P88.
 #[test]
 fn a_mount_needs_the_source_to_be_readable() {
     let mount = "/v2/a/x/blobs/uploads/?mount=DIGEST&from=a/y";

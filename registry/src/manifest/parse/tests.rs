@@ -41,6 +41,7 @@ fn parse(content_type: Option<&str>, document: &Value) -> Result<Manifest, Inval
     Manifest::parse(content_type, document.to_string().as_bytes())
 }
 
+/// P91.
 #[test]
 fn parameters_of_the_content_type_are_ignored() {
     let manifest = parse(
@@ -51,6 +52,7 @@ fn parameters_of_the_content_type_are_ignored() {
     assert_eq!(manifest.media_type.as_str(), MediaType::OCI_MANIFEST);
 }
 
+/// P91.
 #[test]
 fn without_content_type_the_document_tells_its_type() {
     assert_eq!(
@@ -73,6 +75,7 @@ fn without_content_type_the_document_tells_its_type() {
     );
 }
 
+/// P92.
 #[test]
 fn content_type_and_media_type_must_agree() {
     let error = parse(Some(MediaType::DOCKER_MANIFEST), &image()).unwrap_err();
@@ -87,6 +90,7 @@ fn content_type_and_media_type_must_agree() {
     ));
 }
 
+/// P46, P93.
 #[test]
 fn schema_versions_other_than_2_are_refused() {
     assert_eq!(
@@ -106,12 +110,14 @@ fn schema_versions_other_than_2_are_refused() {
     ));
 }
 
+/// P46.
 #[test]
 fn schema_1_is_refused_by_its_content_type_whatever_the_body() {
     let refused = Manifest::parse(Some(MediaType::DOCKER_SCHEMA1_SIGNED), b"not even JSON");
     assert_eq!(refused, Err(InvalidManifest::Schema1));
 }
 
+/// P93.
 #[test]
 fn documents_that_are_image_and_index_at_once_are_refused() {
     let layers = json!([target("layer", "x/y")]);
@@ -131,6 +137,7 @@ fn documents_that_are_image_and_index_at_once_are_refused() {
     ));
 }
 
+/// P96.
 #[test]
 fn unknown_fields_empty_layers_and_any_artifact_are_accepted() {
     let document = with(with(image(), "layers", json!([])), "x-unknown", json!({"a": [1]}));
@@ -158,6 +165,7 @@ fn required(manifest: &Manifest) -> Vec<Digest> {
     blobs.map(|edge| edge.digest.clone()).collect()
 }
 
+/// P99.
 #[test]
 fn docker_and_oci_types_may_be_mixed_within_a_manifest() {
     let docker = with(image(), "mediaType", json!(MediaType::DOCKER_MANIFEST));
@@ -165,6 +173,7 @@ fn docker_and_oci_types_may_be_mixed_within_a_manifest() {
     assert_eq!(required(&manifest).len(), 2);
 }
 
+/// P96.
 #[test]
 fn layers_that_live_elsewhere_are_not_required() {
     let mut foreign = target("a", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
@@ -175,6 +184,7 @@ fn layers_that_live_elsewhere_are_not_required() {
     assert!(manifest.names(&digest("a")));
 }
 
+/// P101.
 #[test]
 fn a_layer_named_twice_is_one_edge_in_its_strictest_sense() {
     let mut elsewhere = target("layer", "x/y");
@@ -203,6 +213,7 @@ fn subject_is_kept_but_not_as_something_named() {
     assert!(!manifest.names(&digest("subject")));
 }
 
+/// P110.
 #[test]
 fn artifact_type_falls_back_to_the_config_of_an_image_and_to_nothing_for_an_index() {
     assert_eq!(

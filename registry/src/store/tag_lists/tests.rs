@@ -27,6 +27,7 @@ fn known(lists: &TagLists, repository: &str) -> Option<Vec<Tag>> {
     page.ok().map(|page| page.items).filter(|_| !was_read)
 }
 
+/// P125.
 #[test]
 fn a_list_is_read_once_and_kept_by_our_own_changes() {
     let lists = TagLists::default();
@@ -52,6 +53,7 @@ fn pages_follow_each_other_and_limits_are_kept() {
     assert_eq!(page(Some("c"), 1), (vec![], false));
 }
 
+/// P125.
 #[test]
 fn changes_made_while_a_list_is_read_count() {
     let lists = TagLists::default();
@@ -84,6 +86,7 @@ fn a_list_that_was_let_go_of_is_read_again() {
     assert_eq!(lock(&lists.known).cost, 0);
 }
 
+/// P125.
 #[test]
 fn the_list_not_asked_for_the_longest_goes_when_there_are_too_many_tags() {
     let lists = TagLists::new(2 * EMPTY_LIST + 3);

@@ -18,6 +18,7 @@ fn accepting(volume: &Volume) -> StoreOptions {
     }
 }
 
+/// P97.
 #[tokio::test]
 async fn children_that_were_absent_are_recorded_until_a_push_finds_them() {
     let volume = Volume::new();
@@ -34,6 +35,7 @@ async fn children_that_were_absent_are_recorded_until_a_push_finds_them() {
     assert_eq!(recorded(&volume, &name, &digest), None);
 }
 
+/// P97.
 #[tokio::test]
 async fn layers_that_may_be_absent_are_recorded_and_a_deleted_manifest_takes_the_record_along() {
     let volume = Volume::new();
@@ -48,6 +50,7 @@ async fn layers_that_may_be_absent_are_recorded_and_a_deleted_manifest_takes_the
     assert_eq!(recorded(&volume, &name, &digest), None);
 }
 
+/// P96.
 #[tokio::test]
 async fn foreign_layers_are_recorded_and_subjects_are_not() {
     let volume = Volume::new();
@@ -65,6 +68,7 @@ async fn foreign_layers_are_recorded_and_subjects_are_not() {
     assert_eq!(recorded(&volume, &name, &digest), Some(vec![foreign]));
 }
 
+/// P97.
 #[tokio::test]
 async fn children_may_be_required() {
     let volume = Volume::new();

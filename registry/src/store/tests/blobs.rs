@@ -25,6 +25,7 @@ async fn empty_blob_is_a_blob() {
     assert_eq!(store.blob_open(&name, &digest).await.unwrap().size(), 0);
 }
 
+/// P55.
 #[tokio::test]
 async fn blob_of_another_repository_is_unknown_without_a_link() {
     let volume = Volume::new();
@@ -51,6 +52,7 @@ async fn truncated_content_ends_the_stream_with_an_error() {
     assert!(matches!(pieces.as_slice(), [Err(_)]));
 }
 
+/// P81.
 #[tokio::test]
 async fn pushing_again_heals_damaged_content() {
     let volume = Volume::new();
@@ -62,6 +64,7 @@ async fn pushing_again_heals_damaged_content() {
     assert_eq!(read_blob(&store, &name, &digest).await, b"content");
 }
 
+/// P89.
 #[tokio::test]
 async fn mounted_blob_is_read_and_outlives_its_source() {
     let volume = Volume::new();
@@ -82,6 +85,7 @@ async fn mounted_blob_is_read_and_outlives_its_source() {
     assert_eq!(read_blob(&store, &target, &digest).await, b"shared");
 }
 
+/// P89.
 #[tokio::test]
 async fn mount_from_where_the_blob_is_not_changes_nothing() {
     let volume = Volume::new();
@@ -100,6 +104,7 @@ async fn mount_from_where_the_blob_is_not_changes_nothing() {
     ));
 }
 
+/// P86.
 #[tokio::test]
 async fn anonymous_mount_takes_only_repositories_that_may_be_read() {
     let volume = Volume::new();
@@ -121,6 +126,7 @@ async fn anonymous_mount_takes_only_repositories_that_may_be_read() {
     );
 }
 
+/// P131.
 #[tokio::test]
 async fn deleted_blob_can_be_pushed_again_at_once() {
     let volume = Volume::new();
@@ -138,6 +144,7 @@ async fn deleted_blob_can_be_pushed_again_at_once() {
     assert_eq!(read_blob(&store, &name, &digest).await, b"x");
 }
 
+/// P129.
 #[tokio::test]
 async fn blob_that_a_manifest_needs_is_not_deleted_before_the_manifest() {
     let volume = Volume::new();

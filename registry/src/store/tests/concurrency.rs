@@ -23,6 +23,7 @@ async fn blob_pushed_by_many_at_once_is_there_once_for_all() {
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
 }
 
+/// P103, P106.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tag_that_moves_names_a_complete_manifest_at_every_moment() {
     let volume = Volume::new();

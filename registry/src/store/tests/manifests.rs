@@ -33,6 +33,7 @@ async fn pushed_manifest_is_read_back_byte_for_byte_by_tag_and_digest() {
     }
 }
 
+/// P40.
 #[tokio::test]
 async fn manifest_pushed_by_sha512_is_read_under_that_digest_through_its_tags() {
     let volume = Volume::new();
@@ -56,6 +57,7 @@ async fn manifest_pushed_by_sha512_is_read_under_that_digest_through_its_tags() 
     assert_eq!(store.manifest_read(&name, &by("y")).await.unwrap().digest, digest);
 }
 
+/// P95.
 #[tokio::test]
 async fn wrong_digest_is_refused_and_nothing_is_stored() {
     let volume = Volume::new();
@@ -138,6 +140,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
     assert!(store.manifest_read(&name, &by("v1")).await.is_ok());
 }
 
+/// P130.
 #[tokio::test]
 async fn child_of_an_index_is_not_deleted_before_the_index() {
     let volume = Volume::new();
@@ -184,6 +187,7 @@ async fn deleting_a_tag_leaves_the_manifest_and_the_other_tags() {
     assert_eq!(store.tags(&name, None, 10).await.unwrap().items, []);
 }
 
+/// P5.
 #[tokio::test]
 async fn tags_that_differ_in_case_are_two() {
     let volume = Volume::new();
@@ -239,6 +243,7 @@ async fn tags_are_listed_in_byte_order_page_by_page() {
     ));
 }
 
+/// P124.
 #[tokio::test]
 async fn repositories_are_listed_in_byte_order_page_by_page() {
     let volume = Volume::new();
@@ -285,6 +290,7 @@ async fn damaged_manifest_is_a_fault_and_not_unknown() {
     assert!(store.manifest_read(&name, &by("v1")).await.is_ok());
 }
 
+/// P56.
 #[tokio::test]
 async fn unreadable_link_is_a_fault_and_not_unknown() {
     let volume = Volume::new();
@@ -297,5 +303,36 @@ async fn unreadable_link_is_a_fault_and_not_unknown() {
     assert!(matches!(
         store.blob_open(&name, &digest).await,
         Err(BlobError::Fault(Fault::Io { .. }))
+    ));
+}
+
+/// P44.
+#[tokio::test]
+async fn head_of_a_manifest_reads_its_bytes_once_and_never_tells_of_bytes_that_are_gone() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let digest = push_image(&store, &name, "v1", "x").await;
+    let data = volume.keys().blob(&digest);
+    let size = std::fs::metadata(&data).unwrap().len();
+    let head = store.manifest_head(&name, &by("v1")).await.unwrap();
+    assert_eq!((&head.digest, head.size), (&digest, size));
+    assert_eq!(head.media_type.as_str(), MediaType::OCI_MANIFEST);
+    // what is not read again need not be whole
+    let length = usize::try_from(size).unwrap();
+    std::fs::write(&data, vec![b' '; length]).unwrap();
+    assert_eq!(store.manifest_head(&name, &by("v1")).await.unwrap(), head);
+    std::fs::write(&data, vec![b' '; length - 1]).unwrap();
+    for reference in [by("v1"), Reference::Digest(digest.clone())] {
+        let cut_short = store.manifest_head(&name, &reference).await;
+        assert!(matches!(
+            cut_short,
+            Err(ManifestError::Fault(Fault::Damaged { .. }))
+        ));
+    }
+    store.tag_delete(&name, &tag("v1")).await.unwrap();
+    assert!(matches!(
+        store.manifest_head(&name, &by("v1")).await,
+        Err(ManifestError::Unknown { .. })
     ));
 }

@@ -28,6 +28,7 @@ fn sorted(mut digests: Vec<Digest>) -> Vec<Digest> {
     digests
 }
 
+/// P113, P117.
 #[tokio::test]
 async fn referrers_are_listed_before_and_after_their_subject_is_pushed_and_after_it_is_deleted() {
     let volume = Volume::new();
@@ -71,6 +72,7 @@ async fn referrers_are_listed_before_and_after_their_subject_is_pushed_and_after
     );
 }
 
+/// P117.
 #[tokio::test]
 async fn deleted_referrer_leaves_the_list_at_once() {
     let volume = Volume::new();
@@ -88,6 +90,7 @@ async fn deleted_referrer_leaves_the_list_at_once() {
     assert_eq!(listed(&store, &name, &subject, &[]).await, [kept]);
 }
 
+/// P111.
 #[tokio::test]
 async fn lists_are_filtered_by_artifact_type_and_kept_apart_by_repository() {
     let volume = Volume::new();
@@ -117,6 +120,7 @@ async fn lists_are_filtered_by_artifact_type_and_kept_apart_by_repository() {
     assert!(listed(&store, &repository("b"), &subject, &[]).await.is_empty());
 }
 
+/// P115, P116.
 #[tokio::test]
 async fn entries_of_a_fallback_tag_are_listed_once_and_only_if_they_name_the_subject() {
     let volume = Volume::new();
@@ -151,6 +155,7 @@ async fn entries_of_a_fallback_tag_are_listed_once_and_only_if_they_name_the_sub
     );
 }
 
+/// P116.
 #[tokio::test]
 async fn anything_else_under_a_fallback_tag_is_no_fault() {
     let volume = Volume::new();
@@ -161,6 +166,7 @@ async fn anything_else_under_a_fallback_tag_is_no_fault() {
     assert!(listed(&store, &name, &subject, &[]).await.is_empty());
 }
 
+/// P112.
 #[tokio::test]
 async fn long_lists_come_in_pages_that_hold_at_least_one_entry() {
     let volume = Volume::new();

@@ -15,6 +15,7 @@ async fn offset(store: &Store, name: &RepositoryName, id: &portolan_oci::UploadI
     store.upload_status(name, id).await.unwrap().offset
 }
 
+/// P80.
 #[tokio::test]
 async fn chunks_in_order_become_the_blob() {
     let volume = Volume::new();
@@ -62,6 +63,7 @@ async fn chunk_out_of_order_is_refused_with_the_true_offset_and_the_session_live
         .unwrap();
 }
 
+/// P67.
 #[tokio::test]
 async fn body_of_another_length_than_announced_is_taken_back_whole() {
     let volume = Volume::new();
@@ -114,6 +116,7 @@ async fn what_came_before_the_connection_broke_is_kept() {
     assert_eq!(read_blob(&store, &name, &digest).await, b"half and half");
 }
 
+/// P76.
 #[tokio::test]
 async fn wrong_digest_discards_the_session_and_stores_nothing() {
     let volume = Volume::new();
@@ -139,6 +142,7 @@ async fn wrong_digest_discards_the_session_and_stores_nothing() {
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
 }
 
+/// P63, P64.
 #[tokio::test]
 async fn sha512_is_taken_with_and_without_a_hint() {
     let volume = Volume::new();
@@ -182,6 +186,7 @@ async fn session_of_another_repository_is_unknown() {
     assert!(matches!(refused, Err(UploadError::Unknown)));
 }
 
+/// P78.
 #[tokio::test]
 async fn cancelled_session_is_gone_with_its_bytes() {
     let volume = Volume::new();
@@ -201,6 +206,7 @@ async fn cancelled_session_is_gone_with_its_bytes() {
     assert_eq!(store.stats().await.unwrap().open_uploads, 0);
 }
 
+/// P73.
 #[tokio::test]
 async fn of_two_writers_at_once_one_is_refused_before_its_bytes_count() {
     let volume = Volume::new();
@@ -237,6 +243,7 @@ async fn of_two_writers_at_once_one_is_refused_before_its_bytes_count() {
         .unwrap();
 }
 
+/// P74.
 #[tokio::test]
 async fn request_dropped_half_way_leaves_a_session_that_goes_on() {
     let volume = Volume::new();
@@ -264,6 +271,7 @@ async fn request_dropped_half_way_leaves_a_session_that_goes_on() {
         .unwrap();
 }
 
+/// P69, P146.
 #[tokio::test]
 async fn session_survives_a_restart_with_its_offset_and_is_hashed_again() {
     let volume = Volume::new();
@@ -297,6 +305,7 @@ async fn session_survives_a_restart_with_its_offset_and_is_hashed_again() {
         .unwrap();
 }
 
+/// P79.
 #[tokio::test]
 async fn idle_sessions_expire_and_busy_ones_do_not() {
     let volume = Volume::new();
@@ -339,6 +348,7 @@ async fn idle_sessions_expire_and_busy_ones_do_not() {
     assert_eq!(request.await.unwrap().unwrap(), UploadStatus { offset: 3 });
 }
 
+/// P79.
 #[tokio::test]
 async fn expired_sessions_of_a_predecessor_go_too() {
     let volume = Volume::new();

@@ -19,6 +19,7 @@ async fn tag_keeps_nested_indexes_their_images_and_the_blobs_that_they_name() {
     assert_eq!((report.kept.tagged, report.kept.children), (1, 2));
 }
 
+/// P118.
 #[tokio::test]
 async fn kept_subject_keeps_what_refers_to_it_and_what_refers_to_that() {
     let volume = Volume::new();
@@ -62,6 +63,7 @@ async fn without_the_option_untagged_manifests_stay() {
     assert_eq!(report.kept.untagged_off, 1);
 }
 
+/// P82.
 #[tokio::test]
 async fn grace_keeps_blobs_and_untagged_manifests_that_were_pushed_or_asked_for_lately() {
     let volume = Volume::new();

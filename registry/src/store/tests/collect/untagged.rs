@@ -52,6 +52,7 @@ async fn push_untagged(aging: &Aging) -> Image {
     Image::push(&aging.open().await, &repository("a"), None, "x").await
 }
 
+/// P118.
 #[tokio::test]
 async fn manifest_goes_once_nothing_has_named_it_for_long_enough() {
     let aging = Aging::new();

@@ -1,0 +1,79 @@
+//! What a manifest is, without its bytes: references come in; digest, type and size go out. IO in blocking threads.
+//!
+//! The layout keeps no media type beside a manifest, so the bytes are read once for it; content never changes under its
+//! digest. The file's size is looked at each time: content that is gone or cut short is not told about from memory.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use portolan_oci::{Digest, MediaType, Reference, RepositoryName};
+
+use super::disk::lock;
+use super::error::{Fault, ManifestError};
+use super::links::read_link;
+use super::{Inner, Store, blocking};
+
+/// Some megabytes; beyond it the memory is dropped.
+const MOST: usize = 10_000;
+
+/// What is remembered, by the digest of the content.
+#[derive(Debug, Default)]
+pub(super) struct Heads(Mutex<HashMap<Digest, (MediaType, u64)>>);
+
+/// What the headers of an answer tell about a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestHead {
+    /// The digest that was asked for, or that the tag names.
+    pub digest: Digest,
+    pub media_type: MediaType,
+    pub size: u64,
+}
+
+impl Store {
+    /// As [`Store::manifest_read`], for who does not want the bytes.
+    pub async fn manifest_head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<ManifestHead, ManifestError> {
+        let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
+        blocking(move || {
+            inner.find_manifest(&repository, &reference, |digest| inner.head(&repository, digest))
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<ManifestHead>, Fault> {
+        let Some(content) = read_link(&self.keys.revision_link(repository, digest), digest)? else {
+            return Ok(None);
+        };
+        let known = lock(&self.heads.0).get(&content).cloned();
+        let there = fs::metadata(self.keys.blob(&content)).map(|metadata| metadata.len());
+        if let (Some((media_type, size)), Ok(there)) = (known, there)
+            && size == there
+        {
+            return Ok(Some(ManifestHead {
+                digest: digest.clone(),
+                media_type,
+                size,
+            }));
+        }
+        let Some(manifest) = self.read_manifest(repository, digest)? else {
+            return Ok(None);
+        };
+        let (media_type, size) = (manifest.media_type, manifest.bytes.len() as u64);
+        let mut heads = lock(&self.heads.0);
+        if heads.len() >= MOST {
+            heads.clear();
+        }
+        heads.insert(content, (media_type.clone(), size));
+        Ok(Some(ManifestHead {
+            digest: digest.clone(),
+            media_type,
+            size,
+        }))
+    }
+}
