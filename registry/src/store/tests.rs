@@ -67,7 +67,13 @@ impl Volume {
     }
 
     async fn open(&self) -> Store {
-        Store::open(self.options()).await.unwrap()
+        // A child that another test begins holds our lock too, until it is a program of its own.
+        let lock_timeout = Duration::from_secs(10);
+        let options = StoreOptions {
+            lock_timeout,
+            ..self.options()
+        };
+        Store::open(options).await.unwrap()
     }
 
     fn keys(&self) -> Keys {
