@@ -24,6 +24,7 @@ mod keys;
 mod links;
 mod locks;
 mod manifests;
+mod naming;
 mod open;
 mod precondition;
 mod receive;

@@ -33,7 +33,7 @@ impl Store {
     ) -> Result<(), ManifestError> {
         let permit = self.inner.permit().await?;
         // While this is held nobody can let a further tag or index name the manifest.
-        let stripes = self.inner.locks.hold(&[digest], &[]).await;
+        let stripes = self.inner.hold_with_named(repository, digest).await?;
         let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         let tags = blocking(move || {
             let tags = inner.check_deletable(&name, &wanted)?;

@@ -91,11 +91,13 @@ impl Store {
             .chain(&contents)
             .chain(&manifest.subject)
             .collect();
-        let stripes = self.inner.locks.hold(&[&digest], &referred).await;
-        let tag_locks = self.inner.locks.hold_tags(repository, &tags).await;
+        let locks = self
+            .inner
+            .hold_with_tags(repository, &[&digest], &referred, &tags)
+            .await?;
         let (inner, repository) = (Arc::clone(&self.inner), repository.clone());
         blocking(move || {
-            let _held = (permit, stripes, tag_locks);
+            let _held = (permit, locks);
             let absent = inner.require(&repository, &manifest, &contents)?;
             for tag in &tags {
                 inner.check_tag(&repository, tag, &precondition)?;

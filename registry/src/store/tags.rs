@@ -58,14 +58,13 @@ impl Store {
         precondition: Precondition,
     ) -> Result<(), ManifestError> {
         let permit = self.inner.permit().await?;
-        let tag_lock = self
+        let locks = self
             .inner
-            .locks
-            .hold_tags(repository, std::slice::from_ref(tag))
-            .await;
+            .hold_with_tags(repository, &[], &[], std::slice::from_ref(tag))
+            .await?;
         let (inner, repository, tag) = (Arc::clone(&self.inner), repository.clone(), tag.clone());
         blocking(move || {
-            let _held = (permit, tag_lock);
+            let _held = (permit, locks);
             if exists(&inner.keys.tag_link(&repository, &tag))? {
                 inner.check_tag(&repository, &tag, &precondition)?;
                 return Ok(inner.remove_tag(&repository, &tag)?);

@@ -12,6 +12,7 @@ mod fsck;
 mod holds;
 mod manifests;
 mod model;
+mod naming;
 mod open;
 mod referrers;
 mod reserve;
