@@ -1,8 +1,6 @@
 //! An API server that refuses one kind for a while: a small HTTP server on loopback, no cluster. That watch backs off by
 //! itself, the others go on, and it recovers.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
