@@ -21,7 +21,7 @@ use crate::context::Context;
 
 pub use destroy::{Destruction, destroy_one};
 pub use nudge::nudge_pods;
-pub use release::release_claim;
+pub use release::{release_claim, release_claims_of};
 
 /// Why the cluster could not be made so.
 #[derive(Debug, Error)]
@@ -61,6 +61,21 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// Whether others may fare better: this object was refused or is in the way, the API server does answer.
+    fn is_about_one_object(&self) -> bool {
+        match self {
+            Self::Foreign(_) | Self::Stale { .. } | Self::BeingDeleted { .. } | Self::StillOwned { .. } => {
+                true
+            }
+            Self::Write(error) => error.status().is_some(),
+            Self::Claim { source, .. } | Self::Nudge { source, .. } => {
+                matches!(**source, kube::Error::Api(_))
+            }
+        }
+    }
+}
+
 /// What was written, as `Kind name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -78,13 +93,20 @@ impl Changes {
     }
 }
 
-/// One pass's writes.
+/// One child after its turn; `is_done` is false where it failed, or waits for one that did.
+struct Attempt<K> {
+    object: Option<K>,
+    is_done: bool,
+}
+
+/// One pass's writes. A child that fails keeps back what depends on it and nothing else, on a registry that has run.
 #[derive(Debug)]
 pub struct Writer<'a> {
     context: &'a Context,
     registry: &'a ValidatedRegistry,
     children: &'a Children,
     pub changes: Changes,
+    first_failure: Option<ApplyError>,
 }
 
 impl<'a> Writer<'a> {
@@ -94,10 +116,11 @@ impl<'a> Writer<'a> {
             registry,
             children,
             changes: Changes::default(),
+            first_failure: None,
         }
     }
 
-    /// The Services come first: the certificate names their addresses.
+    /// The Services come first: the certificate names their addresses. One that fails is told by `apply`.
     pub async fn apply_services(
         &mut self,
         prepared: Services<Prepared>,
@@ -108,11 +131,13 @@ impl<'a> Writer<'a> {
             state: _,
         } = prepared;
         let children = self.children;
+        let observed = children.service.as_deref();
+        let service = self.attempt(service, observed, &[]).await?;
+        let observed = children.headless_service.as_deref();
+        let headless_service = self.attempt(headless_service, observed, &[]).await?;
         Ok(Services {
-            service: self.maybe(service, children.service.as_deref()).await?,
-            headless_service: self
-                .maybe(headless_service, children.headless_service.as_deref())
-                .await?,
+            service: service.object,
+            headless_service: headless_service.object,
             state: PhantomData,
         })
     }
@@ -139,81 +164,131 @@ impl<'a> Writer<'a> {
             state: _,
         } = prepared;
         let children = self.children;
-        let mut refused = None;
         let applied_claim = match &claim {
             Some(claim) => match self.claim(claim).await {
                 Ok(applied) => Some(applied),
                 // One that is there and refuses a change, such as a size beyond a quota, keeps nothing else waiting.
                 Err(error) if children.claim.is_some() => {
-                    refused = Some(error);
+                    self.first_failure.get_or_insert(error);
                     None
                 }
                 Err(error) => return Err(error),
             },
             None => None,
         };
+        let observed = children.service_account.as_deref();
+        let service_account = self.attempt(service_account, observed, &[]).await?;
+        let ca_key = self.attempt(ca_key, children.ca_key.as_deref(), &[]).await?;
+        // Clients learn a new authority before a certificate of it is served.
+        let observed = children.ca_config_map.as_deref();
+        let needs = [ca_key.is_done];
+        let ca_config_map = self.attempt(ca_config_map, observed, &needs).await?;
+        let needs = [ca_config_map.is_done];
+        let tls = self.attempt(tls, children.tls.as_deref(), &needs).await?;
+        // The only source of the passwords before anything that is rendered from it.
+        let observed = children.credentials.as_deref();
+        let credentials = self.attempt(credentials, observed, &[]).await?;
+        let observed = children.token_keys.as_deref();
+        let token_keys = self.attempt(token_keys, observed, &[]).await?;
+        let admin = self.attempt(admin, children.admin.as_deref(), &[]).await?;
+        let needs = [credentials.is_done];
+        let users = self.attempt(users, children.users.as_deref(), &needs).await?;
+        // Nobody is handed a password that the registry is not told, or an authority whose key is not kept.
+        let needs = [users.is_done, ca_key.is_done];
+        let push = self.attempt(push, children.push.as_deref(), &needs).await?;
+        let pull = self.attempt(pull, children.pull.as_deref(), &needs).await?;
+        let config = self.config(config).await?;
+        // What its pods cannot start without.
+        let needs = [
+            service_account.is_done,
+            tls.is_done,
+            token_keys.is_done,
+            admin.is_done,
+            users.is_done,
+            config.is_done,
+        ];
+        let stateful_set = Box::pin(self.stateful_set(stateful_set, &needs)).await?;
+        if let Some(error) = self.first_failure.take() {
+            return Err(error);
+        }
         let applied = Resources {
             claim,
-            service_account: self
-                .maybe(service_account, children.service_account.as_deref())
-                .await?,
-            ca_key: self.maybe(ca_key, children.ca_key.as_deref()).await?,
-            // Clients learn a new authority before a certificate of it is served.
-            ca_config_map: self
-                .maybe(ca_config_map, children.ca_config_map.as_deref())
-                .await?,
-            tls: self.maybe(tls, children.tls.as_deref()).await?,
-            // The only source of the passwords before anything that is rendered from it.
-            credentials: self.maybe(credentials, children.credentials.as_deref()).await?,
-            token_keys: self.maybe(token_keys, children.token_keys.as_deref()).await?,
-            admin: self.maybe(admin, children.admin.as_deref()).await?,
-            users: self.maybe(users, children.users.as_deref()).await?,
-            push: self.maybe(push, children.push.as_deref()).await?,
-            pull: self.maybe(pull, children.pull.as_deref()).await?,
-            config: self.config(config).await?,
-            stateful_set: Box::pin(self.stateful_set(stateful_set)).await?,
+            service_account: service_account.object,
+            ca_key: ca_key.object,
+            ca_config_map: ca_config_map.object,
+            tls: tls.object,
+            credentials: credentials.object,
+            token_keys: token_keys.object,
+            admin: admin.object,
+            users: users.object,
+            push: push.object,
+            pull: pull.object,
+            config: config.object,
+            stateful_set,
             state: PhantomData,
         };
-        match refused {
-            Some(error) => Err(error),
-            None => Ok((applied, applied_claim)),
-        }
+        Ok((applied, applied_claim))
     }
 
-    async fn config(&mut self, config: Option<Secret>) -> Result<Option<Secret>, ApplyError> {
+    async fn config(&mut self, config: Option<Secret>) -> Result<Attempt<Secret>, ApplyError> {
         let name = config.as_ref().map(Secret::name_any);
         let observed = self
             .children
             .configs
             .iter()
             .find(|existing| Some(existing.name_any()) == name);
-        self.maybe(config, observed.map(|existing| &**existing)).await
+        let observed = observed.map(|existing| &**existing);
+        self.attempt(config, observed, &[]).await
     }
 
     async fn stateful_set(
         &mut self,
         prepared: Option<StatefulSet>,
+        needs: &[bool],
     ) -> Result<Option<StatefulSet>, ApplyError> {
         let observed = self.children.stateful_set.as_deref();
         // One that is withheld stays as it is, and is what the status tells about.
-        let Some(prepared) = prepared else {
+        let attempt = Box::pin(self.attempt(prepared, observed, needs)).await?;
+        let Some(applied) = attempt.object else {
             return Ok(observed.cloned());
         };
-        let applied = self.one(prepared, observed).await?;
         let generation = |set: &StatefulSet| set.metadata.generation;
         self.changes.has_new_template =
             observed.is_some_and(|before| generation(before) != generation(&applied));
         Ok(Some(applied))
     }
 
-    async fn maybe<K: Child>(
+    /// Writes one child, unless something that it needs is missing. An error ends the pass at once.
+    async fn attempt<K: Child>(
         &mut self,
         prepared: Option<K>,
         observed: Option<&K>,
-    ) -> Result<Option<K>, ApplyError> {
-        match prepared {
-            Some(prepared) => self.one(prepared, observed).await.map(Some),
-            None => Ok(None),
+        needs: &[bool],
+    ) -> Result<Attempt<K>, ApplyError> {
+        let missed = Attempt {
+            object: None,
+            is_done: false,
+        };
+        let prepared = match prepared {
+            Some(_) if needs.contains(&false) => return Ok(missed),
+            Some(prepared) => prepared,
+            None => {
+                return Ok(Attempt {
+                    object: None,
+                    is_done: true,
+                });
+            }
+        };
+        match self.one(prepared, observed).await {
+            Ok(object) => Ok(Attempt {
+                object: Some(object),
+                is_done: true,
+            }),
+            Err(error) if self.registry.has_run_before && error.is_about_one_object() => {
+                self.first_failure.get_or_insert(error);
+                Ok(missed)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -14,6 +14,7 @@ mod claim;
 mod drift;
 mod first_visit;
 mod foreign;
+mod held;
 mod leadership;
 mod maintained;
 mod operator;

@@ -23,9 +23,29 @@ pub async fn release_claim(
     observed: Option<&PersistentVolumeClaim>,
 ) -> Result<Option<PersistentVolumeClaim>, ApplyError> {
     let uid = registry.metadata.uid.as_deref().unwrap_or_default();
-    let Some((observed, body)) =
-        observed.and_then(|claim| Some((claim, release(registry, &claim.metadata)?)))
-    else {
+    match observed.filter(|_| !owns_claim(registry)) {
+        Some(claim) => release(context, claim, uid).await,
+        None => Ok(None),
+    }
+}
+
+/// The same for every claim that the watch shows as owned by a Registry which cannot be read: by its metadata alone.
+pub async fn release_claims_of(context: &Context, registry: &ObjectMeta) -> Result<(), ApplyError> {
+    let uid = registry.uid.as_deref().unwrap_or_default();
+    for claim in context.stores.claims.state() {
+        if claim.metadata.namespace == registry.namespace {
+            release(context, &claim, uid).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn release(
+    context: &Context,
+    observed: &PersistentVolumeClaim,
+    uid: &str,
+) -> Result<Option<PersistentVolumeClaim>, ApplyError> {
+    let Some(body) = without_owner(&observed.metadata, uid) else {
         return Ok(None);
     };
     let (name, namespace) = (observed.name_any(), observed.namespace().unwrap_or_default());
@@ -51,11 +71,9 @@ pub async fn release_claim(
     }
 }
 
-/// The other references and nothing else, for exactly the object that was observed; nothing where the claim may stay owned
-/// or is not.
-fn release(registry: &Registry, metadata: &ObjectMeta) -> Option<Value> {
-    let uid = registry.metadata.uid.as_deref()?;
-    if owns_claim(registry) || !is_owned_by(metadata, uid) {
+/// The other references and nothing else, for exactly the object that was observed; nothing where ours is not among them.
+fn without_owner(metadata: &ObjectMeta, uid: &str) -> Option<Value> {
+    if !is_owned_by(metadata, uid) {
         return None;
     }
     let others: Vec<_> = metadata
@@ -98,13 +116,11 @@ mod tests {
         )
     }
 
-    const RETAIN: &str = "{deletionPolicy: Retain, storage: {volume: {size: 20Gi}}}";
-
     #[test]
-    fn retained_claim_loses_our_reference_and_no_other() {
+    fn released_claim_loses_our_reference_and_no_other() {
         for controller in [true, false] {
             let metadata = owned_by(&[(UID, controller), ("other", false)]);
-            let body = release(&registry(RETAIN), &metadata).unwrap();
+            let body = without_owner(&metadata, UID).unwrap();
             assert_eq!(body["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);
             assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], "other");
             assert_eq!(
@@ -115,16 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn claim_that_the_user_brought_is_released_whatever_the_policy() {
-        let adopted = "{deletionPolicy: Delete, storage: {volume: {existingClaimName: depot-data}}}";
-        let body = release(&registry(adopted), &owned_by(&[(UID, true)])).unwrap();
-        assert_eq!(body["metadata"]["ownerReferences"], json!([]));
+    fn claim_that_is_not_owned_is_not_written() {
+        assert_eq!(without_owner(&owned_by(&[("other", true)]), UID), None);
+        assert_eq!(without_owner(&owned_by(&[]), UID), None);
     }
 
     #[test]
-    fn claim_that_is_free_or_goes_with_the_registry_is_not_written() {
-        assert_eq!(release(&registry(RETAIN), &owned_by(&[("other", true)])), None);
-        let delete = "{deletionPolicy: Delete, storage: {volume: {size: 20Gi}}}";
-        assert_eq!(release(&registry(delete), &owned_by(&[(UID, true)])), None);
+    fn only_a_claim_of_our_own_goes_with_its_registry() {
+        let owns = |spec: &str| owns_claim(&registry(spec));
+        assert!(owns("{deletionPolicy: Delete, storage: {volume: {size: 20Gi}}}"));
+        assert!(!owns("{deletionPolicy: Retain, storage: {volume: {size: 20Gi}}}"));
+        assert!(!owns(
+            "{deletionPolicy: Delete, storage: {volume: {existingClaimName: depot-data}}}"
+        ));
     }
 }
