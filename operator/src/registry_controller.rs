@@ -16,6 +16,7 @@ pub mod status;
 #[cfg(test)]
 mod test_support;
 mod triggers;
+mod undecodable;
 pub mod update_status;
 pub mod validate;
 

@@ -16,7 +16,7 @@ use super::probing::{self, Expectation};
 use super::status::{self, Failure, Outcome, Progress};
 use super::update_status::{self, UpdateStatusError};
 use super::validate::{self, Decision, Problem, ValidatedRegistry};
-use super::{Error, Guarded, apply, build, notices, observed, schedule};
+use super::{Error, Guarded, apply, build, notices, observed, schedule, undecodable};
 use crate::context::Context;
 use crate::events::Notice;
 
@@ -56,22 +56,17 @@ fn with_newest_status(registry: &Registry, context: &Context) -> Registry {
 
 /// The steps in order. How soon to come again, if no event does.
 pub(super) async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<Duration>, Error> {
-    if guarded.meta().deletion_timestamp.is_some() {
-        return match &guarded.0 {
-            Ok(registry) => part(registry, context).await.map(|()| None),
-            Err(_) => Ok(None),
-        };
-    }
     let registry = match &guarded.0 {
-        Ok(registry) => with_newest_status(registry, context),
+        Ok(registry) => registry,
         Err(invalid) => {
-            return update_status::report_undecodable(context, &invalid.metadata, &invalid.error, now())
-                .await
-                .map(|()| None)
-                .map_err(Error::from);
+            let done = undecodable::pass(context, &invalid.metadata, &invalid.error, now()).await;
+            return done.map(|()| None);
         }
     };
-    let registry = &registry;
+    if registry.metadata.deletion_timestamp.is_some() {
+        return part(registry, context).await.map(|()| None);
+    }
+    let registry = &with_newest_status(registry, context);
     let mut work = Work::new(context);
     let outcome = work.run(registry).await;
     report(registry, context, &work, &outcome).await?;

@@ -4,20 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::ObjectMeta;
 use kube::{Client, Resource};
-use portolan_crds::conditions::reasons::INVALID_SPEC;
-use portolan_crds::conditions::{READY, STALLED};
 use portolan_crds::v1alpha1::{Registry, RegistryStatus};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::conditions::{self, Finding, Truth};
-use crate::context::Context;
 use crate::labels::FIELD_MANAGER_REGISTRY_STATUS;
 
 #[derive(Debug, Error)]
@@ -85,13 +78,13 @@ pub async fn update_status(
 }
 
 /// Works for objects that do not decode, too.
-fn statuses(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObject> {
+pub(super) fn statuses(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObject> {
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Registry>(&()))
 }
 
 /// Nothing where the object is no longer there.
-async fn apply(
+pub(super) async fn apply(
     api: &Api<DynamicObject>,
     metadata: &ObjectMeta,
     status: &Value,
@@ -112,54 +105,11 @@ async fn apply(
     }
 }
 
-fn failed(name: String, source: kube::Error) -> UpdateStatusError {
+pub(super) fn failed(name: String, source: kube::Error) -> UpdateStatusError {
     UpdateStatusError {
         name,
         source: Box::new(source),
     }
-}
-
-/// What is written about a Registry that this version cannot read, such as one of a newer CRD.
-pub async fn report_undecodable(
-    context: &Context,
-    metadata: &ObjectMeta,
-    error: &str,
-    now: Timestamp,
-) -> Result<(), UpdateStatusError> {
-    let name = metadata.name.clone().unwrap_or_default();
-    let api = statuses(&context.client, metadata);
-    // The watch has nothing but metadata of it, and whatever the apply leaves out is erased.
-    let known = match api.get_opt(&name).await {
-        Ok(Some(object)) => object.data.get("status").cloned().unwrap_or_default(),
-        Ok(None) => return Ok(()),
-        Err(source) => return Err(failed(name, source)),
-    };
-    let status = undecodable(&known, error, metadata.generation.unwrap_or_default(), now);
-    if status == known {
-        return Ok(());
-    }
-    apply(&api, metadata, &status).await.map(|_| ())
-}
-
-/// The status as it was, with other conditions.
-fn undecodable(known: &Value, error: &str, generation: i64, now: Timestamp) -> Value {
-    let message = format!("this version of the operator cannot read the object, correct the field: {error}");
-    let findings = vec![
-        Finding::new(READY, Truth::False, INVALID_SPEC, message.clone()),
-        Finding::new(STALLED, Truth::True, INVALID_SPEC, message),
-    ];
-    let before: Vec<Condition> = known
-        .get("conditions")
-        .and_then(|before| Vec::deserialize(before).ok())
-        .unwrap_or_default();
-    let mut status = if known.is_object() {
-        known.clone()
-    } else {
-        json!({})
-    };
-    status["observedGeneration"] = generation.into();
-    status["conditions"] = json!(conditions::merge(&before, findings, generation, now));
-    status
 }
 
 /// Resource versions of built-in storage are numbers that only grow.
@@ -202,30 +152,6 @@ mod tests {
         assert_eq!(newest("9").as_deref(), Some("written"));
         assert_eq!(newest("10").as_deref(), Some("shown"));
         assert_eq!(newest("11").as_deref(), Some("shown"));
-    }
-
-    #[test]
-    fn status_of_an_object_that_cannot_be_read_keeps_everything_but_its_conditions() {
-        let known = json!({
-            "observedGeneration": 3, "storage": {"claimName": "depot-data"}, "ofANewerVersion": [1],
-            "conditions": [{"type": "Ready", "status": "False", "reason": "Progressing", "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-        });
-        let now = "2027-01-01T00:00:00Z".parse().unwrap();
-        let status = undecodable(&known, "spec.new", 4, now);
-        assert_eq!(status["storage"], known["storage"]);
-        assert_eq!(status["ofANewerVersion"], json!([1]));
-        assert_eq!(status["observedGeneration"], 4);
-        assert_eq!(
-            status["conditions"][0]["lastTransitionTime"],
-            "2026-01-01T00:00:00Z"
-        );
-        assert_eq!(status["conditions"][1]["type"], "Stalled");
-        assert_eq!(undecodable(&status, "spec.new", 4, now), status);
-        assert_eq!(
-            undecodable(&Value::Null, "spec.new", 4, now)["observedGeneration"],
-            4
-        );
     }
 
     #[test]

@@ -20,13 +20,17 @@ async fn newer_crd(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn registry_that_cannot_be_read_is_stalled_and_keeps_the_rest_of_its_status() {
+async fn registry_that_cannot_be_read_is_stalled_and_keeps_its_claim_and_the_rest_of_its_status() {
     let scene = Scene::new("undecodable").await;
-    scene
-        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
-        .await;
+    let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});
+    scene.registry("depot", spec).await;
     let knows_claim = |status: &portolan_crds::v1alpha1::RegistryStatus| status.storage.is_some();
     scene.status("depot", "it knows its claim", knows_claim).await;
+    let owners = async || {
+        let claim = scene.read("PersistentVolumeClaim", "depot-data").await;
+        claim.metadata.owner_references.unwrap_or_default().len()
+    };
+    assert_eq!(owners().await, 1);
     newer_crd(&scene).await;
 
     let resource = ApiResource::erase::<Registry>(&());
@@ -45,4 +49,6 @@ async fn registry_that_cannot_be_read_is_stalled_and_keeps_the_rest_of_its_statu
     .await;
     assert_eq!(status["storage"]["claimName"], "depot-data");
     assert_ne!(status["endpoint"], Value::Null);
+    // Nothing but Delete, and only where it can be read, lets the claim go.
+    assert_eq!(owners().await, 0);
 }
