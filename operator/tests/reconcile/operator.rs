@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -55,6 +56,11 @@ pub(crate) fn shared() {
 impl Operator {
     /// `name` names its log file.
     pub(crate) fn start(name: &str, flags: &[&str]) -> Self {
+        Self::start_as(name, flags, None)
+    }
+
+    /// As the user of this kubeconfig, if one is given.
+    pub(crate) fn start_as(name: &str, flags: &[&str], kubeconfig: Option<&Path>) -> Self {
         let address = free_address();
         let log = format!(
             "{}/operator-{name}-{}.log",
@@ -62,7 +68,9 @@ impl Operator {
             std::process::id()
         );
         let log = File::create(log).unwrap();
+        let user = kubeconfig.map(|file| ("KUBECONFIG", file));
         let child = Command::new("setpriv")
+            .envs(user)
             .args([
                 "--pdeathsig",
                 "KILL",

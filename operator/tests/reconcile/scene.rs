@@ -28,20 +28,26 @@ impl Scene {
     /// A namespace named after the test, with the shared operator running.
     pub(crate) async fn new(test: &str) -> Self {
         operator::shared();
+        Self::alone(test).await
+    }
+
+    /// The same without an operator.
+    pub(crate) async fn alone(test: &str) -> Self {
         let scene = Self {
             client: client().await,
             namespace: format!("{test}-{}", std::process::id()),
         };
-        let namespace = json!({"metadata": {"name": scene.namespace}});
-        let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+        scene.create_namespace(&scene.namespace).await;
+        scene
+    }
+
+    pub(crate) async fn create_namespace(&self, name: &str) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         namespaces
-            .create(
-                &PostParams::default(),
-                &serde_json::from_value(namespace).unwrap(),
-            )
+            .create(&PostParams::default(), &namespace)
             .await
             .unwrap();
-        scene
     }
 
     /// Creates a Registry.
