@@ -49,11 +49,12 @@ pub enum EnvironmentError {
 const USERS: &str = "name the users in the file of auth.usersFile of the configuration file";
 const CERTIFICATE: &str = "write http.tls.certificateFile and http.tls.keyFile in the configuration file";
 const VOLUME: &str = "images are kept on a volume; set REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
+const READ_ONLY: &str = "write storage.readOnly: true in the configuration file";
 const NO_PROXY: &str = "this registry is no pull-through cache; use another for that";
 
 /// Variables that change who gets in, or where images go. Others of `registry:2` are left alone: Kubernetes itself sets
 /// some that begin with `REGISTRY_` beside a Service of that name.
-const NOT_TAKEN: [(&str, &str); 16] = [
+const NOT_TAKEN: [(&str, &str); 18] = [
     ("REGISTRY_AUTH", USERS),
     ("REGISTRY_AUTH_HTPASSWD_PATH", USERS),
     ("REGISTRY_AUTH_HTPASSWD_REALM", USERS),
@@ -67,6 +68,8 @@ const NOT_TAKEN: [(&str, &str); 16] = [
     ("REGISTRY_STORAGE_AZURE_CONTAINER", VOLUME),
     ("REGISTRY_STORAGE_GCS_BUCKET", VOLUME),
     ("REGISTRY_STORAGE_INMEMORY", VOLUME),
+    ("REGISTRY_STORAGE_MAINTENANCE_READONLY", READ_ONLY),
+    ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", READ_ONLY),
     ("REGISTRY_STORAGE_S3_BUCKET", VOLUME),
     ("REGISTRY_STORAGE_S3_REGION", VOLUME),
     ("REGISTRY_PROXY_REMOTEURL", NO_PROXY),

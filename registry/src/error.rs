@@ -244,8 +244,12 @@ mod tests {
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers().contains_key(RETRY_AFTER), later, "{status}");
         }
-        let reason = ReadOnlyReason::NotWritable("chown".to_owned());
-        let refused = ApiError::from(Fault::ReadOnly { reason });
-        assert_eq!(refused.into_response("id").status().as_u16(), 405);
+        for reason in [
+            ReadOnlyReason::Configured,
+            ReadOnlyReason::NotWritable("chown".to_owned()),
+        ] {
+            let refused = ApiError::from(Fault::ReadOnly { reason });
+            assert_eq!(refused.into_response("id").status().as_u16(), 405);
+        }
     }
 }

@@ -230,8 +230,10 @@ impl Running {
         let drained = tokio::time::timeout(self.drain_timeout, self.clients.wait())
             .await
             .is_ok();
-        // a successor makes its own as soon as it has the volume
-        let _ = std::fs::remove_file(&self.socket);
+        // a successor makes its own as soon as it has the volume; whoever has it now has one there
+        if self.store.has_volume() {
+            let _ = std::fs::remove_file(&self.socket);
+        }
         self.store.close().await;
         self.stop_rest.cancel();
         self.rest.close();

@@ -161,6 +161,11 @@ impl Store {
         self.inner.disk.read_only()
     }
 
+    /// Whether this process alone writes to the volume; a read-only store may stand beside one that does.
+    pub fn has_volume(&self) -> bool {
+        disk::lock(&self.inner.volume_lock).is_some()
+    }
+
     /// Whether the volume answers at all. A read-only store is healthy: it serves pulls.
     pub async fn health(&self) -> Result<(), Fault> {
         let inner = Arc::clone(&self.inner);

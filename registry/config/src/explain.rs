@@ -72,6 +72,9 @@ fn problem(error: &Error) -> String {
                 u32::MAX
             )
         }
+        Error::InvalidScalar { ty: "u64", .. } => {
+            "this is no whole number; write one without a unit, such as 67108864".to_owned()
+        }
         Error::UnknownAnchor { .. } => {
             "an alias (*) without its anchor (&); write the value itself, in quotes if it begins with *"
                 .to_owned()

@@ -15,7 +15,8 @@ admin:
 health: {address: 0.0.0.0:5002}
 storage:
   deleteEnabled: true
-  volume: {path: /var/lib/registry}
+  readOnly: true
+  volume: {path: /var/lib/registry, allowUnsafeFilesystem: true, reserveBytes: 0}
 auth:
   usersFile: /etc/portolan/users/users.yaml
   token: {keysDirectory: /etc/portolan/token-keys, service: registry.team-a.svc, lifetime: 5m}
@@ -41,6 +42,9 @@ fn every_key_is_understood_and_survives_a_round_trip() {
         Duration::from_secs(300)
     );
     assert_eq!(config.log.format, LogFormat::Json);
+    let volume = &config.storage.volume;
+    assert!(config.storage.read_only && volume.allow_unsafe_filesystem);
+    assert_eq!(volume.reserve_bytes, Some(0));
     assert_eq!(Config::parse(&config.to_yaml()).unwrap(), config);
     assert_eq!(
         Config::parse(&Config::default().to_yaml()).unwrap(),
@@ -132,6 +136,11 @@ fn values_of_another_shape_are_named_with_their_key_and_the_shape_to_write() {
             NUMBER,
         ),
         ("http: {maxConnections: many}", "http.maxConnections", NUMBER),
+        (
+            "storage: {volume: {reserveBytes: 64Mi}}",
+            "storage.volume.reserveBytes",
+            "this is no whole number; write one without a unit",
+        ),
         (
             "storage: {deleteEnabled: maybe}",
             "storage.deleteEnabled",

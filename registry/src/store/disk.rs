@@ -202,7 +202,7 @@ impl Disk {
     /// Makes everything durable that anybody has written to the volume.
     pub(super) fn sync_volume(&self) -> io::Result<()> {
         let path = self.root.as_path();
-        let volume = File::open(path)?;
+        let volume = self.open_directory(path)?;
         let effect = Effect::SyncVolume { path };
         self.seam.take(&effect, &mut || Ok(rustix::fs::syncfs(&volume)?))
     }

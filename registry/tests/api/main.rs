@@ -16,6 +16,7 @@ mod manifests;
 mod mounted;
 mod preconditions;
 mod program;
+mod read_only;
 mod refusals;
 mod reload;
 mod stopping;

@@ -1,6 +1,7 @@
 //! Bad input of the program: each row is a mistake, and the file, the key and the remedy that the sentence must have.
 
 mod files;
+mod filesystem;
 mod volume;
 
 use std::fs;

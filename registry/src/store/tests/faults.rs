@@ -276,3 +276,56 @@ async fn directories_removed_by_hand_are_made_again() {
     push_image(&store, &name, "v1", "x").await;
     assert!(store.manifest_read(&name, &"v1".parse().unwrap()).await.is_ok());
 }
+
+#[tokio::test]
+async fn volume_that_cannot_be_settled_after_an_unclean_stop_takes_no_writes() {
+    for (step, errno) in [(Step::SyncVolume, EIO), (Step::OpenDirectory, EMFILE)] {
+        let volume = Volume::new();
+        push_image(&volume.open().await, &repository("a"), "v1", "x").await;
+        let seam = Unsettled {
+            step,
+            errno,
+            root: volume.path().to_owned(),
+            is_open: AtomicU8::new(NOTHING),
+        };
+        let store = Store::open_through(volume.options(), Box::new(seam))
+            .await
+            .unwrap();
+        let refused = try_push_blob(&store, &repository("a"), b"y").await;
+        let Err(UploadError::Fault(Fault::ReadOnly {
+            reason: ReadOnlyReason::Failed(sentence),
+        })) = refused
+        else {
+            panic!("{refused:?}")
+        };
+        assert!(
+            sentence.starts_with("sync of") && sentence.contains("then restart"),
+            "{sentence}"
+        );
+        let read = store
+            .manifest_read(&repository("a"), &"v1".parse().unwrap())
+            .await;
+        assert!(read.is_ok());
+    }
+}
+
+/// Fails a step on the root once the volume was probed.
+struct Unsettled {
+    step: Step,
+    errno: i32,
+    root: PathBuf,
+    is_open: AtomicU8,
+}
+
+impl Seam for Unsettled {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        if step == Step::Rename && path.ends_with("tmp/probe") {
+            self.is_open.store(1, Ordering::SeqCst);
+        }
+        let fails = self.is_open.load(Ordering::SeqCst) != NOTHING && step == self.step && path == self.root;
+        if fails {
+            return Err(io::Error::from_raw_os_error(self.errno));
+        }
+        Ok(())
+    }
+}

@@ -283,3 +283,47 @@ async fn pulls_work_and_pushes_tell_why_not(path: &Path) {
     assert!(store.expire_uploads().await.is_ok());
     store.close().await;
 }
+
+#[tokio::test]
+async fn volume_on_which_case_makes_no_difference_is_refused_unless_it_is_allowed() {
+    let volume = Volume::new();
+    volume.open().await.close().await;
+    let lock = volume.keys().lock();
+    // a second name of one file, as every file has there
+    std::fs::hard_link(&lock, lock.with_file_name("lock")).unwrap();
+    let error = Store::open(volume.options()).await.unwrap_err();
+    assert!(matches!(error, OpenError::CaseInsensitive { .. }), "{error}");
+    let options = StoreOptions {
+        volume: VolumeOptions {
+            allow_unsafe_filesystem: true,
+            ..VolumeOptions::default()
+        },
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    push_blob(&store, &repository("a"), b"x").await;
+}
+
+#[tokio::test]
+async fn read_only_store_changes_nothing_and_locks_nobody_out() {
+    let volume = Volume::new();
+    let options = || StoreOptions {
+        volume: VolumeOptions {
+            read_only: true,
+            ..VolumeOptions::default()
+        },
+        ..volume.options()
+    };
+    let store = Store::open(options()).await.unwrap();
+    assert_eq!(store.read_only(), Some(ReadOnlyReason::Configured));
+    assert_eq!(std::fs::read_dir(volume.path()).unwrap().count(), 0);
+    let refused = try_push_blob(&store, &repository("a"), b"x").await;
+    assert!(matches!(
+        refused,
+        Err(UploadError::Fault(Fault::ReadOnly {
+            reason: ReadOnlyReason::Configured
+        }))
+    ));
+    let digest = push_blob(&volume.open().await, &repository("a"), b"x").await;
+    assert_eq!(read_blob(&store, &repository("a"), &digest).await, b"x");
+}
