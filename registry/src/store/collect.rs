@@ -104,7 +104,10 @@ impl Store {
             state: Arc::new(Mutex::new(state)),
             progress,
         };
-        let removes = !options.dry_run && sweep.records().await? && sweep.repositories().await?;
+        let removes = !options.dry_run
+            && sweep.is_free().await?
+            && sweep.records().await?
+            && sweep.repositories().await?;
         sweep.blobs(removes).await?;
         let report = sweep.finished(began.elapsed());
         *lock(&inner.last_collection) = Some(report.clone());

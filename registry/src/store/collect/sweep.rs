@@ -38,6 +38,11 @@ pub(super) struct State {
 }
 
 impl Sweep {
+    /// Whether there is no hold; of one the report tells also when there was nothing to remove.
+    pub(super) async fn is_free(&self) -> Result<bool, CollectError> {
+        self.batch(Vec::new(), Vec::new(), |_, _| Ok(())).await
+    }
+
     /// Removes everything but content. False: a hold has ended it.
     pub(super) async fn repositories(&self) -> Result<bool, CollectError> {
         let count = lock(&self.state).plan.repositories.len();
