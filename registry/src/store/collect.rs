@@ -132,6 +132,7 @@ impl Inner {
         let (inner, progress) = (Arc::clone(self), Arc::clone(progress));
         blocking(move || {
             let (ages, this) = Ages::new(*lock(&inner.last_run), now, began);
+            inner.check_names()?;
             let roots = inner.roots()?;
             let mut marking = Marking {
                 options: &options,

@@ -2,6 +2,9 @@
 //! come in, digests go out. Blocking IO.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use portolan_oci::{Digest, RepositoryName};
@@ -49,6 +52,39 @@ impl Inner {
             Some(feature) => Err(CollectError::UnknownFeature { path, feature }),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a volume with directories among the repositories that are none: what they hold would be taken for garbage.
+    pub(super) fn check_names(&self) -> Result<(), Fault> {
+        let mut waiting = vec![(self.keys.repositories(), String::new())];
+        while let Some((directory, prefix)) = waiting.pop() {
+            let fault = |source| Fault::Io {
+                action: "list directory",
+                path: directory.clone(),
+                source,
+            };
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(fault(source)),
+            };
+            for entry in entries {
+                let path = entry.map_err(fault)?.path();
+                let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+                if name.starts_with('_') || !path.is_dir() {
+                    continue;
+                }
+                let name = format!("{prefix}{name}");
+                if name.parse::<RepositoryName>().is_err() {
+                    return Err(Fault::Damaged {
+                        path,
+                        problem: "it is not named like a repository, so what it refers to would be taken for garbage: move it away".into(),
+                    });
+                }
+                waiting.push((path, format!("{name}/")));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn roots(&self) -> Result<Roots, Fault> {

@@ -230,6 +230,21 @@ async fn what_cannot_be_read_ends_the_run_before_anything_goes() {
 }
 
 #[tokio::test]
+async fn directory_that_is_no_repository_ends_the_run_before_anything_goes() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let loose = Image::push(&store, &name, None, "x").await;
+    let strange = volume.keys().repository(&name).join("Upper-Case");
+    std::fs::create_dir(&strange).unwrap();
+    let error = store.collect(at_once(), |_| {}).await.unwrap_err().to_string();
+    assert!(error.contains("Upper-Case"), "{error}");
+    assert!(loose.is_whole(&store, &name).await);
+    std::fs::remove_dir(&strange).unwrap();
+    assert_eq!(collect_at_once(&store).await.freed.manifests, 1);
+}
+
+#[tokio::test]
 async fn hold_lets_a_run_report_and_remove_nothing() {
     let volume = Volume::new();
     let store = volume.open().await;
