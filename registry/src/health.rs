@@ -55,6 +55,7 @@ async fn metrics(State(health): State<Health>) -> Response {
             available_bytes: stats.available_bytes,
             total_inodes: stats.total_inodes,
             available_inodes: stats.available_inodes,
+            reserve_held: stats.reserve.is_held,
         });
     }
     let scrub = health.store.scrub_status();

@@ -53,6 +53,7 @@ struct StorageGauges {
     available_bytes: Gauge,
     total_inodes: Gauge,
     available_inodes: Gauge,
+    reserve_held: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,6 +97,8 @@ pub struct StorageNumbers {
     pub total_inodes: u64,
     /// How many more.
     pub available_inodes: u64,
+    /// Is room kept for deletes?
+    pub reserve_held: bool,
 }
 
 fn duration_histogram() -> Histogram {
@@ -221,6 +224,7 @@ impl Metrics {
         self.storage.available_bytes.set(signed(now.available_bytes));
         self.storage.total_inodes.set(signed(now.total_inodes));
         self.storage.available_inodes.set(signed(now.available_inodes));
+        self.storage.reserve_held.set(i64::from(now.reserve_held));
     }
 
     /// What the pass that reads stored bytes again has found, and when the last one ended.
@@ -286,6 +290,11 @@ impl StorageGauges {
                 "storage_available_inodes",
                 "Inodes left on the volume",
                 &gauges.available_inodes,
+            ),
+            (
+                "storage_reserve_held",
+                "1 while room is kept for deletes, 0 while they use it or there is none",
+                &gauges.reserve_held,
             ),
         ] {
             registry.register(name, help, gauge.clone());

@@ -52,6 +52,12 @@ pub struct VolumeStatus {
     pub available_bytes: u64,
     pub total_inodes: u64,
     pub available_inodes: u64,
+    /// What is kept free for deletes and garbage collection; 0: nothing is.
+    #[serde(default)]
+    pub reserve_bytes: u64,
+    /// False while they use it, and pushes are refused.
+    #[serde(default)]
+    pub reserve_held: bool,
     pub open_uploads: u64,
 }
 
@@ -101,6 +107,8 @@ pub(super) async fn of(admin: &Admin) -> Status {
             available_bytes: stats.available_bytes,
             total_inodes: stats.total_inodes,
             available_inodes: stats.available_inodes,
+            reserve_bytes: stats.reserve.bytes,
+            reserve_held: stats.reserve.is_held,
             open_uploads: stats.open_uploads,
         }),
         holds: holds.unwrap_or_default(),

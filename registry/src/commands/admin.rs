@@ -148,6 +148,15 @@ pub fn text(status: &Status) -> String {
             "inodes",
             left(count(volume.available_inodes), count(volume.total_inodes)),
         ));
+        let reserve = match (volume.reserve_bytes, volume.reserve_held) {
+            (0, _) => "none".to_owned(),
+            (size, true) => format!("{} kept for deletes", bytes(size)),
+            (size, false) => format!(
+                "{} in use by deletes: pushes are refused until there is room",
+                bytes(size)
+            ),
+        };
+        rows.push(("reserve", reserve));
         rows.push(("open uploads", count(volume.open_uploads)));
     }
     if let Some(problem) = &status.problem {

@@ -119,6 +119,7 @@ async fn requests_are_counted_with_operation_and_code() {
         "portolan_registry_requests_total{operation=\"write-manifest\",code=\"201\"} 1",
         "portolan_registry_requests_in_flight 0",
         "portolan_registry_storage_read_only 0",
+        "portolan_registry_storage_reserve_held 1",
     ] {
         assert!(
             metrics.contains(&format!("{line}\n")),

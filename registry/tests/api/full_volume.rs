@@ -85,6 +85,15 @@ fn reserved_bytes(volume: &Path) -> u64 {
         * 512
 }
 
+fn is_reserve_held(mounted: &Mounted) -> bool {
+    let output = mounted
+        .registry(&["admin", "status", "--output", "json"])
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    status["volume"]["reserveHeld"].as_bool().unwrap()
+}
+
 #[tokio::test]
 async fn a_full_volume_serves_pulls_deletes_and_collects_and_takes_pushes_again() {
     full_volume(TMPFS).await;
@@ -146,6 +155,7 @@ async fn full_volume(mount: &str) {
     }
     // one that only a record of its age could be kept of
     target.delete("/v2/a/manifests/untagged").await.expect(202);
+    assert!(!is_reserve_held(&mounted));
     let collected = mounted
         .registry(&["gc", "--grace", "0s", "--untagged-after", "1h"])
         .output()
@@ -153,5 +163,6 @@ async fn full_volume(mount: &str) {
     assert!(collected.status.success(), "{collected:?}");
     push_image(target, "new", b"new").await;
     assert_eq!(reserved_bytes(&volume), kept_bytes);
+    assert!(is_reserve_held(&mounted));
     target.get("/v2/a/manifests/kept").await.expect(200);
 }
