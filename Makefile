@@ -31,7 +31,7 @@ conformance: ## The official OCI conformance program against the registry, in ev
 conformance-full: ## The same with twenty runs at once, and runs after kill -9, in every way of connecting.
 	@e2e/conformance/run --full
 
-clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, registry:2 against the registry behind TLS and tokens.
+clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, BuildKit, registry:2 against the registry behind TLS and tokens.
 	@$(guarded) e2e/clients/run
 
 chart: ## helm lint, and facts about what the chart renders.
