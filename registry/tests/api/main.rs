@@ -4,6 +4,7 @@
 
 mod admin;
 mod auth;
+mod backup;
 mod blobs;
 mod certificates;
 mod client;
