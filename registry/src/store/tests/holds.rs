@@ -3,6 +3,28 @@
 use super::*;
 
 #[tokio::test]
+async fn a_hold_waits_for_the_batch_in_flight_and_outlives_the_process() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let batch = store.inner.holds.batch().await;
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.hold("backup").await }
+    });
+    while store.inner.first_hold().unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!waiting.is_finished());
+    drop(batch);
+    waiting.await.unwrap().unwrap();
+    store.close().await;
+    let store = volume.open().await;
+    assert_eq!(store.holds().await.unwrap(), ["backup"]);
+    assert!(store.release("backup").await.unwrap());
+    assert!(!store.release("backup").await.unwrap());
+}
+
+#[tokio::test]
 async fn a_name_that_could_be_a_path_is_refused() {
     let volume = Volume::new();
     let store = volume.open().await;
