@@ -7,7 +7,7 @@ outcome=0         # exit status of the last one; not returned, as a caller that 
 
 guard_start() { exec {guard}> >(exec setsid "$guard_directory/keeper"); }
 
-# guard_note cluster NAME | scratch DIRECTORY | running GROUP | idle | done: what would have to be taken away, and when nothing.
+# guard_note cluster NAME | scratch DIRECTORY | cgroup NAME | running GROUP | idle | done: what would have to be taken away, and when nothing.
 # A subshell, because a keeper that is gone would end us by SIGPIPE.
 guard_note() { (trap '' PIPE; echo "$*" >&"$guard") 2> /dev/null || :; }
 
@@ -46,4 +46,10 @@ end_group() {
     sleep 0.1
   done
   kill -KILL -- "-$1" 2> /dev/null || true
+}
+
+# remove_cgroups NAME...: those that a command has left, in whatever hierarchy and below whatever parent.
+remove_cgroups() {
+  local name
+  for name; do find /sys/fs/cgroup -depth -type d -path "*/$name*" -exec rmdir {} + 2> /dev/null || true; done
 }
