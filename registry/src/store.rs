@@ -216,7 +216,7 @@ impl Inner {
             return;
         };
         if self.disk.read_only().is_none() {
-            drop(self.disk.write_small(&self.keys.clean(), b"closed\n")); // without it the next start syncs
+            drop(self.disk.write_new(&self.keys.clean(), b"closed\n")); // without it the next start syncs
         }
         open::unlock(&file);
     }

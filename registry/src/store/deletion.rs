@@ -106,10 +106,12 @@ impl Inner {
         if let Some(directory) = link.parent() {
             self.disk.remove_if_empty(directory);
         }
+        // What is said about a manifest that is not there means nothing, should it stay behind.
         if let Some(subject) = subject {
             self.disk
-                .remove_file(&self.keys.referrer(repository, &subject, digest))?;
+                .discard(&self.keys.referrer(repository, &subject, digest))?;
         }
-        self.record_absent(repository, digest, &[])
+        self.disk.discard(&self.keys.absent(repository, digest))?;
+        Ok(())
     }
 }

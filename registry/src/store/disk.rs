@@ -77,7 +77,26 @@ impl Disk {
         self.write_new(&temporary, bytes)
             .and_then(|file| self.sync_file(&file, &temporary))
             .and_then(|()| self.publish(&temporary, target))
-            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+            .inspect_err(|_| drop(self.discard(&temporary)))
+    }
+
+    /// Puts an empty file there, whose name is all that it says, and returns when that is durable.
+    pub(super) fn write_mark(&self, target: &Path) -> Result<(), Fault> {
+        let directory = parent(target);
+        self.create_directories(directory)?;
+        let made = self.open_directory(directory).and_then(|opened| {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false);
+            self.create_file(target, &options).map(|_| opened)
+        });
+        let opened = made.map_err(|error| self.fault("write", target, error))?;
+        self.sync_directory(&opened, directory)
+    }
+
+    /// Writes a file as any other, to hear what comes of it; nobody misses it.
+    pub(super) fn probe(&self, path: &Path) -> Result<(), Fault> {
+        let file = self.write_new(path, b"written and fsynced at start\n")?;
+        self.sync_file(&file, path)
     }
 
     /// Writes a file without making it durable. Who wants that goes on with the same descriptor: another one need not
@@ -158,6 +177,12 @@ impl Disk {
             durable.insert(path.to_owned());
         }
         Ok(())
+    }
+
+    /// Makes a directory that nobody misses after a power cut, unless it is there.
+    pub(super) fn make_directory(&self, path: &Path) -> Result<(), Fault> {
+        self.create_directory(path)
+            .map_err(|error| self.fault("create directory", path, error))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

@@ -43,7 +43,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             let _held = permit;
-            inner.disk.write_small(&inner.keys.hold(&name), b"held\n")
+            inner.disk.write_mark(&inner.keys.hold(&name))
         })
         .await?;
         drop(self.inner.holds.gate.write().await);

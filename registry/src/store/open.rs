@@ -311,10 +311,12 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
         });
     }
     let probed = disk
-        .create_directories(&temporary)
-        .and_then(|()| disk.remove_file(&keys.clean()))
+        .create_directories(keys.own())
+        // A power cut may bring it back: what is on the volume then is all that the disk has kept.
+        .and_then(|()| disk.discard(&keys.clean()))
         .map(|said_so| was_clean |= said_so && !was_changed_since)
-        .and_then(|()| disk.create_directories(&keys.uploads()))
+        .and_then(|()| disk.make_directory(&temporary))
+        .and_then(|()| disk.make_directory(&keys.uploads()))
         .and_then(|()| {
             if is_new {
                 disk.write_small(&keys.format(), format::document().as_bytes())
@@ -322,7 +324,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
                 Ok(())
             }
         })
-        .and_then(|()| disk.write_small(&temporary.join(PROBE), b"written and fsynced at start\n"));
+        .and_then(|()| disk.probe(&temporary.join(PROBE)));
     match probed {
         // A full volume serves pulls, and deletes make room again; what cannot be written fails by itself.
         Ok(()) | Err(Fault::Full { .. }) => Ok(was_clean),

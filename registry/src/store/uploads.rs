@@ -54,7 +54,7 @@ impl Store {
         let (inner, new_id) = (Arc::clone(&self.inner), id.clone());
         blocking(move || {
             let _permit = permit;
-            inner.disk.create_directories(&inner.keys.uploads())?;
+            inner.disk.make_directory(&inner.keys.uploads())?;
             let text = serde_json::json!(record).to_string();
             inner
                 .disk

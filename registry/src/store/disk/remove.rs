@@ -70,11 +70,12 @@ impl Disk {
         Ok(())
     }
 
-    /// Unlinks a file that nobody misses or minds after a power cut.
-    pub(in crate::store) fn discard(&self, path: &Path) -> Result<(), Fault> {
+    /// Unlinks a file that nobody misses or minds after a power cut. False: there was none.
+    pub(in crate::store) fn discard(&self, path: &Path) -> Result<bool, Fault> {
         match self.unlink(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.fault("remove", path, error)),
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.fault("remove", path, error)),
         }
     }
 

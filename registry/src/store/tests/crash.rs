@@ -178,6 +178,8 @@ async fn every_name_is_made_durable_before_the_next_step_relies_on_it() {
                     "{path:?} was moved away, then {next:?}"
                 );
             }
+            // What is in them is gone after a power cut anyway, or may be.
+            Step::CreateDirectory if [volume.keys().temporary(), volume.keys().uploads()].contains(path) => {}
             Step::Rename | Step::CreateDirectory => {
                 let synced = (Step::SyncDirectory, path.parent().unwrap().to_owned());
                 assert_eq!(next, Some(&synced), "after {step:?} {path:?}");

@@ -319,7 +319,7 @@ struct Unsettled {
 
 impl Seam for Unsettled {
     fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        if step == Step::Rename && path.ends_with("tmp/probe") {
+        if step == Step::SyncFile && path.ends_with("tmp/probe") {
             self.is_open.store(1, Ordering::SeqCst);
         }
         let fails = self.is_open.load(Ordering::SeqCst) != NOTHING && step == self.step && path == self.root;
