@@ -14,6 +14,7 @@ mod manifests;
 mod model;
 mod naming;
 mod open;
+mod power_cut;
 mod referrers;
 mod reserve;
 mod scrub;

@@ -21,7 +21,10 @@ pub(in crate::store) enum Step {
 /// One change of the volume with all that a disk would have to keep of it. Files that are open are told by their
 /// handle: their path may name another one by now.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "only a recorder of effects reads all of it")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "only a recorder of effects reads all of it")
+)]
 pub(in crate::store) enum Effect<'a> {
     /// One that is there already stays as it is.
     CreateDirectory {

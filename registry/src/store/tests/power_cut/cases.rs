@@ -1,0 +1,228 @@
+//! The operations by themselves, and the volumes on which they run.
+
+use super::super::*;
+use super::operations as op;
+use super::record::{Before, Part, Record, Setup, in_turn};
+
+/// What it is called, the volume, the operation and how it is done.
+type Case = (&'static str, Before, &'static str, op::Operation);
+
+pub(super) const COLLECT: &str = "collection";
+pub(super) const PUSH_BLOB: &str = "blob push";
+pub(super) const PUSH_MANIFEST: &str = "manifest push";
+
+pub(super) fn nothing() -> Setup {
+    |_| Box::pin(async {})
+}
+
+pub(super) fn blobs() -> Setup {
+    |store| Box::pin(op::with_blobs(store))
+}
+
+pub(super) fn first() -> Setup {
+    |store| Box::pin(op::with_first(store))
+}
+
+pub(super) fn signature() -> Setup {
+    |store| Box::pin(op::with_signature(store))
+}
+
+pub(super) fn held() -> Setup {
+    |store| Box::pin(op::with_hold(store))
+}
+
+pub(super) fn parent_alone() -> Setup {
+    |store| Box::pin(op::with_parent_alone(store))
+}
+
+pub(super) fn parent_complete() -> Setup {
+    |store| Box::pin(op::with_parent_complete(store))
+}
+
+pub(super) fn untagged() -> Setup {
+    |store| Box::pin(op::with_untagged(store))
+}
+
+pub(super) fn untagged_index() -> Setup {
+    |store| Box::pin(op::with_untagged_index(store))
+}
+
+pub(super) fn aging() -> Setup {
+    |store| Box::pin(op::with_aging(store))
+}
+
+pub(super) fn stale_age() -> Setup {
+    |store| Box::pin(op::with_stale_age(store))
+}
+
+pub(super) fn damaged_layer() -> Setup {
+    |store| {
+        Box::pin(async move {
+            op::with_blobs(store).await;
+            let path = store.inner.keys.blob(&digest_of(op::LAYER));
+            std::fs::write(path, b"0ne").unwrap();
+        })
+    }
+}
+
+fn cases_of_blobs_and_holds() -> Vec<Case> {
+    vec![
+        (
+            "first push to a new volume",
+            Before::Empty,
+            PUSH_MANIFEST,
+            op::push_everything,
+        ),
+        ("blob to a new volume", Before::Empty, PUSH_BLOB, op::push_layer),
+        ("hold of a new volume", Before::Empty, "hold", op::hold),
+        (
+            "first start on a volume of registry:2",
+            Before::Foreign(blobs()),
+            PUSH_BLOB,
+            op::push_layer_to_b,
+        ),
+        (
+            "blob into a new repository",
+            Before::Open(nothing()),
+            PUSH_BLOB,
+            op::push_layer,
+        ),
+        (
+            "blob that is there",
+            Before::Open(blobs()),
+            PUSH_BLOB,
+            op::push_layer,
+        ),
+        (
+            "blob that is damaged",
+            Before::Open(damaged_layer()),
+            PUSH_BLOB,
+            op::push_layer,
+        ),
+        ("mount", Before::Open(blobs()), "mount", op::mount),
+    ]
+}
+
+fn cases_of_manifests() -> Vec<Case> {
+    vec![
+        ("image", Before::Open(blobs()), PUSH_MANIFEST, op::push_first),
+        (
+            "image with two tags",
+            Before::Open(blobs()),
+            PUSH_MANIFEST,
+            op::push_first_with_two_tags,
+        ),
+        ("index", Before::Open(first()), PUSH_MANIFEST, op::push_parent),
+        (
+            "manifest with a subject",
+            Before::Open(first()),
+            PUSH_MANIFEST,
+            op::push_signature,
+        ),
+        (
+            "tag that moves",
+            Before::Open(first()),
+            PUSH_MANIFEST,
+            op::push_second,
+        ),
+    ]
+}
+
+fn cases_of_deletes_and_collections() -> Vec<Case> {
+    vec![
+        ("tag delete", Before::Open(first()), "tag delete", op::delete_tag),
+        (
+            "manifest delete",
+            Before::Open(first()),
+            "manifest delete",
+            op::delete_first,
+        ),
+        (
+            "delete of a referrer",
+            Before::Open(signature()),
+            "manifest delete",
+            op::delete_signature,
+        ),
+        (
+            "blob delete",
+            Before::Open(blobs()),
+            "blob delete",
+            op::delete_layer,
+        ),
+        (
+            "index before its image",
+            Before::Open(blobs()),
+            PUSH_MANIFEST,
+            op::push_parent,
+        ),
+        (
+            "index after its image",
+            Before::Open(parent_complete()),
+            PUSH_MANIFEST,
+            op::push_parent,
+        ),
+        (
+            "delete of an index",
+            Before::Open(parent_alone()),
+            "manifest delete",
+            op::delete_parent,
+        ),
+        ("hold", Before::Open(blobs()), "hold", op::hold),
+        ("release", Before::Open(held()), "release", op::release),
+        (
+            "collection of a signed image",
+            Before::Open(untagged()),
+            COLLECT,
+            op::collect_garbage,
+        ),
+        (
+            "collection of an index",
+            Before::Open(untagged_index()),
+            COLLECT,
+            op::collect_garbage,
+        ),
+        (
+            "collection that sees age",
+            Before::Open(untagged()),
+            COLLECT,
+            op::see_what_ages,
+        ),
+        (
+            "collection that sees new names",
+            Before::Open(stale_age()),
+            COLLECT,
+            op::see_what_ages,
+        ),
+        (
+            "tag for what has aged",
+            Before::Open(aging()),
+            PUSH_MANIFEST,
+            op::push_first,
+        ),
+    ]
+}
+
+/// Each operation by itself, under every circumstance in which it takes other steps.
+pub(super) async fn single_operations() -> Vec<(&'static str, Record)> {
+    let mut records = Vec::new();
+    let cases = [
+        cases_of_blobs_and_holds(),
+        cases_of_manifests(),
+        cases_of_deletes_and_collections(),
+    ];
+    for (name, before, operation, run) in cases.concat() {
+        records.push((name, in_turn(before, &[Part::Do(operation, run)]).await));
+    }
+    let parts = [
+        Part::Do("chunk", op::send_first_part),
+        Part::Restart,
+        Part::Do(PUSH_BLOB, op::send_the_rest),
+    ];
+    records.push((
+        "upload over a restart",
+        in_turn(Before::Open(nothing()), &parts).await,
+    ));
+    let parts = [Part::Do(PUSH_BLOB, op::push_layer), Part::Close, Part::Restart];
+    records.push(("close", in_turn(Before::Open(nothing()), &parts).await));
+    records
+}

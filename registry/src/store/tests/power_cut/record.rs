@@ -1,0 +1,334 @@
+//! Operations run on a real volume while everything is written down; out comes a [`Record`] that knows what clients may
+//! see at each point of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU8;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _};
+
+use super::super::*;
+use crate::store::fsck::Finding;
+
+use super::model::Model;
+use super::operations::{Operation, SESSION};
+use super::recorder::{Event, Recorder};
+use super::view::{View, contents, findings, look};
+
+pub(super) type Setup = for<'a> fn(&'a Store) -> BoxFuture<'a, ()>;
+
+/// What the volume is before the record begins.
+#[derive(Clone, Copy)]
+pub(super) enum Before {
+    Empty,
+    /// Somebody else's, which nobody has opened here yet.
+    Foreign(Setup),
+    /// In use.
+    Open(Setup),
+}
+
+/// What happens one after the other.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Do(&'static str, Operation),
+    /// The process ends, and another one opens the volume.
+    Restart,
+    /// The process ends in order.
+    Close,
+}
+
+pub(super) struct Record {
+    pub(super) base: Model,
+    pub(super) events: Vec<Event>,
+    pub(super) operations: Vec<(&'static str, Operation)>,
+    /// Cuts before this event are not looked at.
+    pub(super) from: usize,
+    /// Whether the volume existed before.
+    pub(super) had_format: bool,
+    /// What was wrong with the volume from the beginning.
+    pub(super) findings: BTreeSet<Finding>,
+    /// The contents that are on the volume in the end.
+    pub(super) contents: BTreeSet<String>,
+    order: Order,
+}
+
+/// What clients see in the end, and before that.
+enum Order {
+    /// After each operation.
+    InTurn(Vec<View>),
+    AtOnce {
+        before: View,
+        after: View,
+        /// What each of the operations changes.
+        touched: Vec<BTreeSet<String>>,
+    },
+}
+
+/// Which operations have begun and which were acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Phase {
+    begun: BTreeSet<usize>,
+    pub(super) acknowledged: BTreeSet<usize>,
+}
+
+impl Phase {
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Begin(number) => drop(self.begun.insert(*number)),
+            Event::Acknowledge(number) => drop(self.acknowledged.insert(*number)),
+            _ => {}
+        }
+    }
+}
+
+impl Record {
+    /// What clients may see of each thing in a phase.
+    pub(super) fn allowed(&self, phase: &Phase) -> BTreeMap<&str, Vec<&str>> {
+        let mut allowed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        match &self.order {
+            Order::InTurn(views) => {
+                for view in &views[phase.acknowledged.len()..=phase.begun.len()] {
+                    for (thing, answer) in view {
+                        allowed.entry(thing).or_default().push(answer);
+                    }
+                }
+            }
+            Order::AtOnce {
+                before,
+                after,
+                touched,
+            } => {
+                for (thing, answer) in before {
+                    let by =
+                        |numbers: &BTreeSet<usize>| numbers.iter().any(|it| touched[*it].contains(thing));
+                    let answers = if by(&phase.acknowledged) {
+                        vec![after[thing].as_str()]
+                    } else if by(&phase.begun) {
+                        vec![answer.as_str(), &after[thing]]
+                    } else {
+                        vec![answer.as_str()]
+                    };
+                    allowed.insert(thing, answers);
+                }
+            }
+        }
+        allowed
+    }
+
+    pub(super) fn last(&self) -> &View {
+        match &self.order {
+            Order::InTurn(views) => views.last().unwrap(),
+            Order::AtOnce { after, .. } => after,
+        }
+    }
+
+    /// What clients do who did not hear that it was done, or do not believe it.
+    pub(super) fn to_be_done_again(&self, phase: &Phase) -> &[(&'static str, Operation)] {
+        match &self.order {
+            Order::InTurn(_) => {
+                let first = phase
+                    .acknowledged
+                    .len()
+                    .min(self.operations.len().saturating_sub(1));
+                &self.operations[first..]
+            }
+            Order::AtOnce { .. } => &self.operations,
+        }
+    }
+}
+
+/// A volume under a recorder, with what the setup has made of it durable.
+struct Recorded {
+    volume: Volume,
+    recorder: Recorder,
+    store: Store,
+    base: Model,
+    had_format: bool,
+    findings: BTreeSet<Finding>,
+}
+
+impl Recorded {
+    async fn new(before: Before) -> Self {
+        let volume = Volume::in_memory();
+        let recorder = Recorder::new(volume.path());
+        if let Before::Foreign(setup) = before {
+            let store = volume.open().await;
+            setup(&store).await;
+            store.close().await;
+            std::fs::remove_dir_all(volume.keys().own()).unwrap();
+        }
+        let mut base = Model::of(volume.path());
+        let store = open(&volume, &recorder).await;
+        if let Before::Open(setup) = before {
+            setup(&store).await;
+            recorder.start_over();
+            base = Model::of(volume.path());
+        }
+        let findings = findings(volume.path());
+        Self {
+            volume,
+            recorder,
+            store,
+            base,
+            had_format: matches!(before, Before::Open(_)),
+            findings,
+        }
+    }
+
+    async fn restart(self) -> Self {
+        drop(self.store);
+        let recorder = self.recorder.next_process();
+        let store = open(&self.volume, &recorder).await;
+        Self {
+            recorder,
+            store,
+            ..self
+        }
+    }
+
+    async fn run(&self, number: usize, operation: Operation) {
+        self.recorder.mark(Event::Begin(number));
+        operation(self.store.clone()).await.unwrap();
+        self.recorder.mark(Event::Acknowledge(number));
+    }
+
+    fn record(self, operations: Vec<(&'static str, Operation)>, order: Order) -> Record {
+        Record {
+            base: self.base,
+            events: self.recorder.events(),
+            operations,
+            from: 0,
+            had_format: self.had_format,
+            findings: self.findings,
+            contents: contents(self.volume.path()),
+            order,
+        }
+    }
+}
+
+async fn open(volume: &Volume, recorder: &Recorder) -> Store {
+    let sessions = AtomicU8::new(SESSION[0]);
+    let options = StoreOptions {
+        lock_timeout: Duration::from_secs(20), // who syncs the volume may still have it
+        random: Arc::new(move || [sessions.fetch_add(1, Ordering::SeqCst); 16]),
+        ..volume.options()
+    };
+    Store::open_through(options, Box::new(recorder.clone()))
+        .await
+        .unwrap()
+}
+
+/// Runs one part after the other. Opening the volume is part of the record when nobody had it open before.
+pub(super) async fn in_turn(before: Before, parts: &[Part]) -> Record {
+    let mut recorded = Recorded::new(before).await;
+    let mut views = vec![look(&recorded.store).await];
+    let mut operations = Vec::new();
+    for part in parts {
+        match part {
+            Part::Do(name, operation) => {
+                recorded.run(operations.len(), *operation).await;
+                operations.push((*name, *operation));
+                views.push(look(&recorded.store).await);
+            }
+            Part::Restart => recorded = recorded.restart().await,
+            Part::Close => recorded.store.close().await,
+        }
+    }
+    recorded.record(operations, Order::InTurn(views))
+}
+
+/// What clients see differently once an operation is done.
+async fn touched(setup: Setup, operation: Operation) -> BTreeSet<String> {
+    let recorded = Recorded::new(Before::Open(setup)).await;
+    let before = look(&recorded.store).await;
+    recorded.run(0, operation).await;
+    let after = look(&recorded.store).await;
+    before
+        .into_iter()
+        .filter(|(thing, answer)| after[thing] != *answer)
+        .map(|(thing, _)| thing)
+        .collect()
+}
+
+/// What comes of holding an operation back.
+pub(super) enum Held {
+    Whole(Box<Record>),
+    /// The first has locks that the second needs.
+    Locked,
+    /// It has fewer effects.
+    Over,
+}
+
+/// Runs the second operation as a whole while the first is held before one of its effects.
+pub(super) async fn at_once(
+    setup: Setup,
+    [first, second]: [(&'static str, Operation); 2],
+    held_before: usize,
+    publishes: &[&Digest],
+) -> Held {
+    let touched = vec![touched(setup, first.1).await, touched(setup, second.1).await];
+    let recorded = Recorded::new(Before::Open(setup)).await;
+    let before = look(&recorded.store).await;
+    recorded.recorder.hold_before(held_before);
+    recorded.recorder.mark(Event::Begin(0));
+    let mut running = tokio::spawn(first.1(recorded.store.clone()));
+    let gate = Arc::clone(&recorded.recorder.gate);
+    tokio::select! {
+        () = gate.reached.notified() => {}
+        outcome = &mut running => {
+            outcome.unwrap().unwrap();
+            return Held::Over;
+        }
+    }
+    let locks = &recorded.store.inner.locks;
+    if locks.hold(publishes, &[]).now_or_never().is_none() {
+        gate.open();
+        running.await.unwrap().unwrap();
+        return Held::Locked;
+    }
+    let whole = recorded.run(1, second.1);
+    let ended = tokio::time::timeout(Duration::from_secs(20), whole).await;
+    gate.open();
+    ended.unwrap_or_else(|_| panic!("{} waits for {}: test them in turn", second.0, first.0));
+    running.await.unwrap().unwrap();
+    recorded.recorder.mark(Event::Acknowledge(0));
+    let after = look(&recorded.store).await;
+    Held::Whole(Box::new(recorded.record(
+        vec![first, second],
+        Order::AtOnce {
+            before,
+            after,
+            touched,
+        },
+    )))
+}
+
+/// The process ends in the middle of the first operation; the next one does the second. `None`: it has fewer effects.
+pub(super) async fn after_a_kill(
+    setup: Setup,
+    [first, second]: [(&'static str, Operation); 2],
+    ends_after: usize,
+) -> Option<Record> {
+    let touched = vec![touched(setup, first.1).await, touched(setup, second.1).await];
+    let recorded = Recorded::new(Before::Open(setup)).await;
+    let before = look(&recorded.store).await;
+    recorded.recorder.end_after(ends_after);
+    recorded.recorder.mark(Event::Begin(0));
+    if first.1(recorded.store.clone()).await.is_ok() {
+        return None;
+    }
+    let recorded = recorded.restart().await;
+    recorded.run(1, second.1).await;
+    let after = look(&recorded.store).await;
+    let mut record = recorded.record(
+        vec![first, second],
+        Order::AtOnce {
+            before,
+            after,
+            touched,
+        },
+    );
+    let synced = record.events.iter().position(|event| *event == Event::SyncVolume);
+    record.from = synced.expect("a volume that was not closed is synced");
+    Some(record)
+}

@@ -1,0 +1,157 @@
+//! What clients see of a volume: a store comes in, one line per thing comes out. And what a volume must not hold,
+//! whoever looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::*;
+use crate::store::fsck::{Finding, FsckOptions, check};
+
+use super::operations::{TAGS, a, b, blobs, digest, manifests};
+use super::states::State;
+
+/// Each thing that a client may ask for, and the answer.
+pub(super) type View = BTreeMap<String, String>;
+
+pub(super) const ABSENT: &str = "absent";
+
+pub(super) async fn look(store: &Store) -> View {
+    let mut view = View::new();
+    for name in [a(), b()] {
+        for (blob, bytes) in blobs() {
+            let answer = match store.blob_open(&name, &digest_of(bytes)).await {
+                Ok(content) => {
+                    let size = content.size();
+                    let read = collect(content.stream(0..size)).await;
+                    String::from_utf8_lossy(&read).into_owned()
+                }
+                Err(BlobError::Unknown { .. }) => ABSENT.into(),
+                Err(error) => format!("fault: {error}"),
+            };
+            view.insert(format!("{name}: blob {blob}"), answer);
+        }
+    }
+    let name = a();
+    for (manifest, document) in manifests() {
+        let pushed = document.to_string();
+        let digest = digest_of(pushed.as_bytes());
+        let answer = read(store, &Reference::Digest(digest)).await;
+        let answer = if answer == ABSENT || answer == pushed {
+            answer
+        } else {
+            format!("fault: {answer}")
+        };
+        view.insert(format!("{name}: manifest {manifest}"), answer);
+    }
+    for tag in TAGS {
+        let answer = read(store, &tag.parse().unwrap()).await;
+        view.insert(format!("{name}: tag {tag}"), answer);
+    }
+    let listed = match store.tags(&name, None, 100).await {
+        Ok(page) => page.items.iter().map(ToString::to_string).collect(),
+        Err(ListError::RepositoryUnknown) => Vec::new(),
+        Err(error) => vec![format!("fault: {error}")],
+    };
+    for tag in TAGS {
+        let is_listed = listed.iter().any(|it| it == tag);
+        view.insert(format!("{name}: list has {tag}"), is_listed.to_string());
+    }
+    let referrers = store
+        .referrers(&name, &digest("first"), &[], None, 1 << 20)
+        .await
+        .map_or_else(
+            |error| format!("fault: {error}"),
+            |page| format!("{:?}", page.descriptors),
+        );
+    view.insert(format!("{name}: referrers of first"), referrers);
+    let keys = &store.inner.keys;
+    for (manifest, document) in manifests() {
+        let digest = digest_of(document.to_string().as_bytes());
+        // Without the manifest they mean nothing.
+        let is_there = view[&format!("{name}: manifest {manifest}")] != ABSENT;
+        let absent = std::fs::read_to_string(keys.absent(&name, &digest)).ok();
+        let absent = absent.filter(|_| is_there).unwrap_or_else(|| ABSENT.into());
+        view.insert(format!("{name}: absent of {manifest}"), absent);
+        let age = std::fs::read(keys.untagged(&name, &digest)).unwrap_or_default();
+        let is_aging = is_there && serde_json::from_slice::<Value>(&age).is_ok();
+        view.insert(format!("{name}: {manifest} is aging"), is_aging.to_string());
+    }
+    view.insert("holds".into(), format!("{:?}", store.holds().await));
+    view
+}
+
+async fn read(store: &Store, reference: &Reference) -> String {
+    match store.manifest_read(&a(), reference).await {
+        Ok(manifest) => String::from_utf8_lossy(&manifest.bytes).into_owned(),
+        Err(ManifestError::Unknown { .. } | ManifestError::RepositoryUnknown) => ABSENT.into(),
+        Err(error) => format!("fault: {error}"),
+    }
+}
+
+/// The first image that is there without one of its blobs.
+pub(super) fn incomplete(view: &View) -> Option<String> {
+    let needs = [
+        ("first", ["config", "one"]),
+        ("second", ["config", "two"]),
+        ("signature", ["config", "two"]),
+    ];
+    needs.iter().find_map(|(manifest, needed)| {
+        let is_there = view[&format!("a: manifest {manifest}")] != ABSENT;
+        let missing = needed
+            .iter()
+            .find(|blob| view[&format!("a: blob {blob}")] == ABSENT);
+        missing
+            .filter(|_| is_there)
+            .map(|blob| format!("{manifest} is there without blob {blob}"))
+    })
+}
+
+/// What a check of the whole volume finds.
+pub(super) fn findings(root: &Path) -> BTreeSet<Finding> {
+    let options = FsckOptions {
+        deep: true,
+        pause: Duration::ZERO,
+    };
+    let report = check(root, options, &|_| {}).unwrap();
+    report.findings.into_iter().collect()
+}
+
+/// The contents on a volume.
+pub(super) fn contents(root: &Path) -> BTreeSet<String> {
+    fn collect(directory: &Path, found: &mut BTreeSet<String>) {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.ends_with("data") {
+                found.insert(directory.file_name().unwrap().to_string_lossy().into_owned());
+            }
+            collect(&path, found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(&Keys::new(root).blobs(), &mut found);
+    found
+}
+
+/// The first link that leads nowhere.
+pub(super) fn dangling(state: &State) -> Option<String> {
+    state.files().find_map(|(path, bytes)| {
+        let inside = path.strip_prefix("docker/registry/v2/repositories/")?;
+        let directory = path.strip_suffix("/link")?;
+        let (repository, _) = inside.split_once('/')?;
+        let named = String::from_utf8_lossy(bytes);
+        let digest = if bytes.is_empty() {
+            format!("sha256:{}", directory.rsplit('/').next()?)
+        } else {
+            named.into_owned()
+        };
+        let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64);
+        let Some(hex) = hex else {
+            return Some(format!("{path} holds {digest:?}"));
+        };
+        let target = if path.contains("/tags/") {
+            format!("docker/registry/v2/repositories/{repository}/_manifests/revisions/sha256/{hex}/link")
+        } else {
+            format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2])
+        };
+        (!state.has(&target)).then(|| format!("{path} leads to {target}, which is not there"))
+    })
+}
