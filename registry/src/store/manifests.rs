@@ -174,13 +174,15 @@ fn identify(
 /// More than any registry takes as a manifest: what is larger is something else, and is not read into memory.
 const MAX_STORED_BYTES: u64 = 32 << 20;
 
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+/// Fails with [`io::ErrorKind::FileTooLarge`] when it is more than a manifest can be.
+pub(super) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     if length > MAX_STORED_BYTES {
-        return Err(io::Error::other(format!(
-            "{length} bytes are too many for a manifest"
-        )));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{length} bytes are too many for a manifest"),
+        ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.read_to_end(&mut bytes)?;

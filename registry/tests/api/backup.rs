@@ -21,7 +21,7 @@ async fn run(script: String) -> Output {
     let program = Path::new(env!("CARGO_BIN_EXE_portolan-registry"));
     let path = format!("{}:{}", program.parent().unwrap().display(), env!("PATH"));
     let mut command = Command::new("sh");
-    command.env("PATH", path).args(["-ec", &script]);
+    command.env("PATH", path).args(["-c", &script]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     assert!(output.status.success(), "{output:?}");

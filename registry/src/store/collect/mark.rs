@@ -4,6 +4,7 @@
 //! What cannot be read ends the run. What is read and cannot be understood keeps everything that it might mean.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use portolan_oci::{Digest, RepositoryName};
@@ -18,9 +19,8 @@ use super::untagged::Ages;
 use crate::manifest::References;
 use crate::store::Inner;
 use crate::store::error::Fault;
-use crate::store::links::{
-    digests_in, exists, names_in, read_file, read_link, read_tag, renewed_at, visit_digests,
-};
+use crate::store::links::{exists, names_in, read_link, read_tag, renewed_at, visit_digests};
+use crate::store::manifests::read_limited;
 
 /// Sentences beyond this number would only hide the first ones.
 const MAX_WARNINGS: usize = 100;
@@ -85,15 +85,14 @@ impl Marking<'_> {
                     self.plan.keep_content(&digest);
                     graph.keep(key(&digest), Reason::Tagged);
                 }
-                Err(Fault::Damaged { .. }) => {
-                    let history = digests_in(&directory.join("index"))?;
-                    if history.is_empty() {
-                        self.keep_everything(graph, format!("tag {tag} of repository {name} cannot be read, so nobody knows what it names and everything in that repository is kept: push it again, or delete it"));
-                    }
-                    for digest in history {
-                        graph.keep(key(&digest), Reason::Tagged);
-                    }
-                }
+                // Its history does not help: it is registry:2's, and does not know where we have moved the tag.
+                Err(Fault::Damaged { .. }) => self.keep_everything(
+                    graph,
+                    format!(
+                        "tag {tag} of repository {name} cannot be read, so nobody knows what it names and \
+                         everything in that repository is kept: push it again, or delete it"
+                    ),
+                ),
                 Err(fault) => return Err(fault),
             }
         }
@@ -217,10 +216,26 @@ impl Inner {
         let Some(content) = read_link(&link, digest)? else {
             return Ok(None);
         };
-        let bytes = read_file(&self.keys.blob(&content))?;
-        if bytes.is_none() && !exists(&link)? {
-            return Ok(None);
-        }
+        let path = self.keys.blob(&content);
+        let bytes = match read_limited(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !exists(&link)? => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
+                ) =>
+            {
+                None
+            }
+            Err(source) => {
+                return Err(Fault::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
         let intact = bytes.filter(|bytes| Digest::of(content.algorithm(), bytes) == content);
         let references = intact.map(|bytes| References::stored(&bytes));
         Ok(Some((content, references)))

@@ -41,6 +41,14 @@ pub(super) enum Cure {
         digest: Digest,
         why: String,
     },
+    /// A repository is to have what its manifests name, unless that belongs to another one: what was never in this
+    /// repository, nobody gets to read by naming it.
+    Relink {
+        repository: RepositoryName,
+        path: PathBuf,
+        digest: Digest,
+        why: String,
+    },
     /// An entry among referrers is to be what its manifest says.
     WriteReferrer {
         path: PathBuf,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portolan_oci::Digest;
+use portolan_oci::{Digest, RepositoryName};
 
 use crate::store::error::Fault;
 use crate::store::links::exists;
@@ -14,6 +14,9 @@ use crate::store::{Inner, Store, blocking};
 use super::look::{AmbiguousTag, Cure};
 use super::report::FsckReport;
 use super::whole;
+
+/// More than there are steps from a tag to a layer in any image that somebody has built.
+const MAX_ROUNDS: usize = 16;
 
 impl Store {
     /// Repairs the volume, which nobody else may be using, and checks it again. `choose` says what a tag names of which
@@ -40,10 +43,20 @@ impl Inner {
         mut choose: impl FnMut(&AmbiguousTag) -> Option<Digest>,
     ) -> Result<FsckReport, Fault> {
         let mut changes = Vec::new();
-        for cure in whole(&self.keys, deep, &|_| {}).cures {
-            changes.extend(self.cure(cure, &mut choose)?);
+        let mut after = whole(&self.keys, deep, &|_| {});
+        // A link that is written again lets the next look see what else is missing: tag, index, child, layer.
+        for round in 0..MAX_ROUNDS {
+            let before = changes.len();
+            for cure in std::mem::take(&mut after.cures) {
+                if round == 0 || !matches!(cure, Cure::Ask(_)) {
+                    changes.extend(self.cure(cure, &mut choose)?);
+                }
+            }
+            if changes.len() == before {
+                break;
+            }
+            after = whole(&self.keys, deep, &|_| {});
         }
-        let after = whole(&self.keys, deep, &|_| {});
         Ok(FsckReport {
             locked: true,
             deep,
@@ -66,6 +79,18 @@ impl Inner {
         };
         Ok(Some(match cure {
             Cure::WriteLink { path, digest, why } => {
+                self.disk.write_small(&path, digest.as_str().as_bytes())?;
+                format!("wrote {digest} into {}: {why}", shown(&path))
+            }
+            Cure::Relink {
+                repository,
+                path,
+                digest,
+                why,
+            } => {
+                if self.is_linked_elsewhere(&repository, &digest)? {
+                    return Ok(None);
+                }
                 self.disk.write_small(&path, digest.as_str().as_bytes())?;
                 format!("wrote {digest} into {}: {why}", shown(&path))
             }
@@ -92,6 +117,17 @@ impl Inner {
                 )
             }
         }))
+    }
+
+    fn is_linked_elsewhere(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Fault> {
+        let mut is_linked = false;
+        self.walk_repositories(None, &mut |name| {
+            is_linked = name != *repository
+                && (exists(&self.keys.layer_link(&name, digest))?
+                    || exists(&self.keys.revision_link(&name, digest))?);
+            Ok(!is_linked)
+        })?;
+        Ok(is_linked)
     }
 
     /// A name in the quarantine that nothing has yet.

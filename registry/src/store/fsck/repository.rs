@@ -188,17 +188,24 @@ impl Look<'_> {
         let path = self.keys.tag_link(name, tag);
         let problem = format!("it names manifest {digest}, which the repository does not have");
         self.found(FindingKind::TagDangling, Some(name), tag, &path, problem);
-        let content = read_file(&self.keys.blob(digest)).ok().flatten();
-        let is_manifest = |bytes: Vec<u8>| {
-            Digest::of(digest.algorithm(), &bytes) == *digest && Manifest::parse(None, &bytes).is_ok()
-        };
-        if content.is_some_and(is_manifest) {
+        if self.is_manifest(digest) {
             self.cures.push(Cure::WriteLink {
                 path: self.keys.revision_link(name, digest),
                 digest: digest.clone(),
                 why: format!("tag \"{tag}\" of \"{name}\" names this manifest, and the volume still has it"),
             });
         }
+    }
+
+    /// Whether the volume has whole bytes of this digest that are a manifest.
+    fn is_manifest(&self, digest: &Digest) -> bool {
+        let path = self.keys.blob(digest);
+        let has_its_size =
+            size_of(&path).is_ok_and(|size| size.is_some_and(|size| size <= MAX_MANIFEST_BYTES));
+        let bytes = has_its_size.then(|| read_file(&path).ok().flatten()).flatten();
+        bytes.is_some_and(|bytes| {
+            Digest::of(digest.algorithm(), &bytes) == *digest && Manifest::parse(None, &bytes).is_ok()
+        })
     }
 
     fn check_references(&mut self, name: &RepositoryName, has: &Has) {
@@ -253,7 +260,8 @@ impl Look<'_> {
 
     fn lost(&mut self, name: &RepositoryName, by: &Digest, lost: &Digest, kind: EdgeKind, has: &Has) {
         let (what, link) = match kind {
-            EdgeKind::Child => ("entry", self.keys.revision_link(name, lost)),
+            EdgeKind::Child if self.is_manifest(lost) => ("entry", self.keys.revision_link(name, lost)),
+            EdgeKind::Child => ("entry", self.keys.layer_link(name, lost)),
             _ => ("blob", self.keys.layer_link(name, lost)),
         };
         let is_linked = has.blobs.contains_key(lost);
@@ -265,7 +273,8 @@ impl Look<'_> {
         let problem = format!("manifest {by} needs {what} {lost}: {how}");
         self.found(FindingKind::ReferenceLost, Some(name), lost, &link, problem);
         if !is_linked && exists(&self.keys.blob(lost)).unwrap_or(false) {
-            self.cures.push(Cure::WriteLink {
+            self.cures.push(Cure::Relink {
+                repository: name.clone(),
                 path: link,
                 digest: lost.clone(),
                 why: format!("manifest {by} of \"{name}\" needs it, and the volume still has it"),

@@ -314,3 +314,49 @@ async fn a_repair_asks_what_an_empty_tag_with_a_history_names() {
         content.image.as_str()
     );
 }
+
+#[tokio::test]
+async fn a_repair_goes_on_to_what_its_own_links_let_it_see() {
+    let content = Content::new().await;
+    let keys = content.keys();
+    let layer = digest_of(b"layer of one");
+    fs::remove_file(keys.revision_link(&content.name, &content.index)).unwrap();
+    fs::remove_file(keys.revision_link(&content.name, &content.image)).unwrap();
+    fs::remove_file(content.tag("v1")).unwrap();
+    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
+    let report = repaired(&content.volume, |_| None).await;
+    assert_eq!((report.changes.len(), report.findings), (3, vec![]));
+}
+
+#[tokio::test]
+async fn a_repair_gives_no_repository_what_belongs_to_another() {
+    let content = Content::new().await;
+    let keys = content.keys();
+    let layer = digest_of(b"layer of one");
+    let store = content.volume.open().await;
+    push_blob(&store, &repository("other"), b"layer of one").await;
+    store.close().await;
+    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
+    let report = repaired(&content.volume, |_| None).await;
+    assert_eq!(kinds(&report), [FindingKind::ReferenceLost]);
+    assert_eq!(report.changes, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn a_repair_links_the_blob_of_an_index_as_a_blob() {
+    let content = Content::new().await;
+    let store = content.volume.open().await;
+    let cached = push_blob(&store, &content.name, b"what a build has cached").await;
+    put(&store, &content.name, "cache", &index(&[&cached]))
+        .await
+        .unwrap();
+    store.close().await;
+    fs::remove_file(content.keys().layer_link(&content.name, &cached)).unwrap();
+    assert_eq!(repaired(&content.volume, |_| None).await.findings, []);
+    let store = content.volume.open().await;
+    assert_eq!(
+        read_blob(&store, &content.name, &cached).await,
+        b"what a build has cached"
+    );
+    store.close().await;
+}
