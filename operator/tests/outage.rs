@@ -72,10 +72,11 @@ async fn watch_that_is_refused_backs_off_alone_and_recovers() {
     })
     .await
     .unwrap();
-    // 800 ms after the first refusal, twice that after the second.
+    // About 800 ms after the first refusal and twice that after the second, give or take what is drawn by lot; without a
+    // back-off all three come within milliseconds.
     let waited = began.elapsed();
     assert!(
-        waited >= Duration::from_millis(2_300),
+        waited >= Duration::from_secs(1),
         "three requests in {waited:?}"
     );
 
