@@ -52,7 +52,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::changes::{Change, Changes};
-use self::collect::{Arming, LastRun};
+use self::collect::{Arming, Collected, LastRun};
 use self::disk::Disk;
 use self::heads::Heads;
 use self::holds::Holds;
@@ -141,6 +141,7 @@ struct Inner {
     changes: Changes,
     /// What is pushed while garbage is collected.
     arming: Arming,
+    collected: Collected,
     last_run: Mutex<Option<LastRun>>,
     last_collection: Mutex<Option<CollectReport>>,
     is_closed: AtomicBool,

@@ -4,6 +4,7 @@
 
 mod arming;
 mod blobs;
+mod collected;
 mod graph;
 mod mark;
 mod packed;
@@ -26,6 +27,7 @@ use super::error::Fault;
 use super::{Inner, Store, blocking};
 
 pub(super) use arming::{Arming, Root};
+pub(super) use collected::Collected;
 pub use report::{CollectPhase, CollectProgress, CollectReport, Counts, Examined, Kept};
 pub(super) use untagged::LastRun;
 
@@ -85,6 +87,7 @@ impl Store {
         let inner = &self.inner;
         let progress: Progress = Arc::new(progress);
         let (now, began) = ((inner.options.clock)(), Instant::now());
+        inner.collected.forget_old(now);
         let armed = inner.arming.arm(now);
         let run = armed.map_err(|since| CollectError::AlreadyRunning {
             since: timestamp(since),

@@ -15,7 +15,7 @@ use rustix::fs::Access;
 use tokio::sync::watch;
 
 use super::changes::Changes;
-use super::collect::Arming;
+use super::collect::{Arming, Collected};
 use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::heads::Heads;
@@ -90,6 +90,7 @@ impl Store {
                 options,
                 changes: Changes::new(),
                 arming: Arming::default(),
+                collected: Collected::default(),
                 last_run: Mutex::default(),
                 last_collection: Mutex::default(),
                 is_closed: false.into(),

@@ -44,8 +44,8 @@ impl Inner {
         Ok(contents)
     }
 
-    /// Checks, under the locks of `contents`, that everything that a manifest needs is in the repository. Returns what it
-    /// names, need not have, and does not have.
+    /// Checks, under the locks of `contents`, that everything that a manifest needs is in the repository, and what was
+    /// collected a moment ago. Returns what it names, need not have, and does not have.
     pub(super) fn require(
         &self,
         repository: &RepositoryName,
@@ -67,7 +67,15 @@ impl Inner {
                 EdgeKind::ForeignBlob => false,
                 EdgeKind::Child => required.children,
             };
-            let list = if is_required { &mut missing } else { &mut absent };
+            let was_there = edge.kind != EdgeKind::ForeignBlob
+                && self
+                    .collected
+                    .has(repository, &edge.digest, (self.options.clock)());
+            let list = if is_required || was_there {
+                &mut missing
+            } else {
+                &mut absent
+            };
             list.push(edge.digest.clone());
         }
         if missing.is_empty() {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use portolan_oci::{Digest, RepositoryName};
+use portolan_oci::{Algorithm, Digest, RepositoryName};
 use serde::Deserialize;
 
 use super::CollectError;
@@ -54,7 +54,8 @@ impl Inner {
         }
     }
 
-    /// Refuses a volume with directories among the repositories that are none: what they hold would be taken for garbage.
+    /// Refuses a volume with something among the repositories that this version does not understand: what it refers to
+    /// would be taken for garbage.
     pub(super) fn check_names(&self) -> Result<(), Fault> {
         let mut waiting = vec![(self.keys.repositories(), String::new())];
         while let Some((directory, prefix)) = waiting.pop() {
@@ -71,6 +72,17 @@ impl Inner {
             for entry in entries {
                 let path = entry.map_err(fault)?.path();
                 let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+                match name.as_ref() {
+                    "_layers" => check_algorithms(&path)?,
+                    "_manifests" => check_algorithms(&path.join("revisions"))?,
+                    _ => {}
+                }
+                if path.is_symlink() && !path.exists() {
+                    return Err(Fault::Damaged {
+                        path,
+                        problem: "it leads nowhere, and what it should lead to would be taken for garbage: mount that, or remove the link".into(),
+                    });
+                }
                 if name.starts_with('_') || !path.is_dir() {
                     continue;
                 }
@@ -117,4 +129,17 @@ fn read_json<T: for<'a> Deserialize<'a>>(path: &std::path::Path) -> Result<Optio
             path: PathBuf::from(path),
             problem: format!("it is not the JSON that belongs there ({error}): restore it"),
         })
+}
+
+/// Links are only found below algorithms that this version knows.
+fn check_algorithms(directory: &Path) -> Result<(), Fault> {
+    let known = [Algorithm::Sha256, Algorithm::Sha512].map(Algorithm::as_str);
+    let is_strange = |name: &String| !known.contains(&name.as_str()) && directory.join(name).is_dir();
+    match names_in(directory)?.into_iter().find(is_strange) {
+        None => Ok(()),
+        Some(name) => Err(Fault::Damaged {
+            path: directory.join(name),
+            problem: "links of this algorithm are not known, and what they refer to would be taken for garbage: push it again as sha256 or sha512, then move it away".into(),
+        }),
+    }
 }

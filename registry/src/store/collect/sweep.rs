@@ -229,6 +229,7 @@ impl State {
             if !candidate.is_kept
                 && let Some(digest) = candidate.digest.digest()
             {
+                inner.collected.tell(&name, &digest, (inner.options.clock)());
                 links.push(inner.keys.revision_link(&name, &digest));
                 going.push((digest, candidate.subject.as_ref().and_then(|it| it.digest())));
             }
@@ -262,6 +263,7 @@ impl State {
                 }
                 self.plan.rescued += 1;
             } else if renewed.is_some() {
+                inner.collected.tell(&name, digest, (inner.options.clock)());
                 links.push(link);
             }
         }

@@ -267,3 +267,22 @@ async fn blobs_pushed_and_mounted_in_the_middle_of_any_batch_are_there_afterward
     }
     assert!(points > 15, "only {points} points were found");
 }
+
+#[tokio::test]
+async fn what_was_collected_a_moment_ago_is_not_something_that_never_came() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let child = Image::push(&store, &name, None, "child").await;
+    collect_at_once(&store).await;
+    // The client has seen the child before, so it pushes the index alone.
+    let refused = put(&store, &name, "v1", &index(&[&child.digest])).await;
+    assert!(
+        matches!(&refused, Err(ManifestError::ContentMissing { missing }) if *missing == [child.digest.clone()]),
+        "{refused:?}"
+    );
+    let again = Image::push(&store, &name, None, "child").await;
+    assert_eq!(again.digest, child.digest);
+    put(&store, &name, "v1", &index(&[&child.digest])).await.unwrap();
+    assert!(again.is_whole(&store, &name).await);
+}

@@ -227,17 +227,24 @@ async fn what_cannot_be_read_ends_the_run_before_anything_goes() {
 }
 
 #[tokio::test]
-async fn directory_that_is_no_repository_ends_the_run_before_anything_goes() {
+async fn what_is_not_understood_among_repositories_ends_the_run_before_anything_goes() {
     let volume = Volume::new();
     let store = volume.open().await;
     let name = repository("a");
     let loose = Image::push(&store, &name, None, "x").await;
-    let strange = volume.keys().repository(&name).join("Upper-Case");
-    std::fs::create_dir(&strange).unwrap();
+    for strange in ["Upper-Case", "_layers/sha384", "_manifests/revisions/blake3"] {
+        let path = volume.keys().repository(&name).join(strange);
+        std::fs::create_dir(&path).unwrap();
+        let error = store.collect(at_once(), |_| {}).await.unwrap_err().to_string();
+        assert!(error.contains(strange), "{error}");
+        std::fs::remove_dir(&path).unwrap();
+    }
+    let elsewhere = volume.keys().repositories().join("elsewhere");
+    std::os::unix::fs::symlink("/nowhere", &elsewhere).unwrap();
     let error = store.collect(at_once(), |_| {}).await.unwrap_err().to_string();
-    assert!(error.contains("Upper-Case"), "{error}");
+    assert!(error.contains("elsewhere"), "{error}");
+    std::fs::remove_file(&elsewhere).unwrap();
     assert!(loose.is_whole(&store, &name).await);
-    std::fs::remove_dir(&strange).unwrap();
     assert_eq!(collect_at_once(&store).await.freed.manifests, 1);
 }
 
