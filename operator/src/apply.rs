@@ -3,12 +3,13 @@
 //!
 //! An absent object is created by POST, so that a foreign one of that name is never taken over. An object that
 //! the Registry controls is patched by forced server-side apply that carries the observed UID: an object that was
-//! replaced meanwhile is not touched. Nothing is written when every field that we would send already holds. An object
-//! without our controller reference is never written.
+//! replaced meanwhile is not touched. Nothing is written when every field that we would send already holds and nothing
+//! was added where the object is ours whole. An object without our controller reference is never written.
 
 mod compare;
 mod handover;
 mod intent;
+mod places;
 mod surplus;
 
 use std::collections::HashMap;
@@ -20,9 +21,10 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use intent::APPLIED;
+use surplus::Surplus;
 
 /// What came of one object.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +145,23 @@ struct Normalized {
     reading: String,
 }
 
+impl Normalized {
+    fn new(body: &Value, seen: &Value, surplus: Option<&Surplus>) -> Self {
+        let surplus = surplus.map(|surplus| &surplus.seen);
+        Self {
+            intent: intent::hash(body),
+            reading: intent::hash(&json!([compare::reading(body, seen), surplus])),
+        }
+    }
+}
+
+/// The answers to a patch.
+struct Patched<K> {
+    object: K,
+    /// What the very answer to its removal still had: the server, or a webhook of it, puts it there.
+    kept: Option<Surplus>,
+}
+
 impl Debug for Applier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Applier")
@@ -184,16 +203,16 @@ impl Applier {
         if self.agrees(&uid, &body, &seen) {
             return Ok(Outcome::Unchanged(observed.clone()));
         }
-        let applied = self.patch(observed, &body, &seen).await?;
-        if let Some(applied) = &applied {
-            self.remember(&uid, &body, &intent::to_value(applied)?);
-        }
-        Ok(match applied {
-            None => Outcome::Stale,
-            Some(applied) if applied.resource_version() == observed.resource_version() => {
+        let Some(patched) = self.patch(observed, &body, &seen).await? else {
+            return Ok(Outcome::Stale);
+        };
+        let answer = intent::to_value(&patched.object)?;
+        self.remember(&uid, &body, &answer, patched.kept.as_ref());
+        Ok(match patched.object {
+            applied if applied.resource_version() == observed.resource_version() => {
                 Outcome::Unchanged(applied)
             }
-            Some(applied) => Outcome::Updated(applied),
+            applied => Outcome::Updated(applied),
         })
     }
 
@@ -231,6 +250,7 @@ impl Applier {
                     &created.uid().unwrap_or_default(),
                     body,
                     &intent::to_value(&created)?,
+                    None,
                 );
                 Ok(Outcome::Created(created))
             }
@@ -245,7 +265,7 @@ impl Applier {
         observed: &K,
         body: &Value,
         seen: &Value,
-    ) -> Result<Option<K>, ApplyError> {
+    ) -> Result<Option<Patched<K>>, ApplyError> {
         let uid = observed.uid().unwrap_or_default();
         let api: Api<K> = self.api(observed);
         let name = observed.name_any();
@@ -254,13 +274,17 @@ impl Applier {
             source => Err(request("update", observed, source)),
         };
         let handover = handover::patch(observed.meta(), self.field_manager);
-        if let Some(patch) = surplus::removed(handover, observed.meta(), &surplus::keys(body, seen)) {
+        let surplus = surplus::find(body, seen);
+        let mut kept = None;
+        if let Some(patch) = surplus::removed(handover, observed.meta(), surplus.as_ref()) {
             let params = PatchParams {
                 field_manager: Some(self.field_manager.to_owned()),
                 ..PatchParams::default()
             };
-            if let Err(error) = api.patch(&name, &params, &Patch::Merge(patch)).await {
-                return stale_or_error(error);
+            match api.patch(&name, &params, &Patch::Merge(patch)).await {
+                Ok(answer) if surplus.is_some() => kept = surplus::find(body, &intent::to_value(&answer)?),
+                Ok(_) => {}
+                Err(error) => return stale_or_error(error),
             }
         }
         let params = PatchParams::apply(self.field_manager).force();
@@ -268,38 +292,29 @@ impl Applier {
             .patch(&name, &params, &Patch::Apply(intent::with_uid(body, &uid)))
             .await
         {
-            Ok(applied) => Ok(Some(applied)),
+            Ok(object) => Ok(Some(Patched { object, kept })),
             Err(error) => stale_or_error(error),
         }
     }
 
     fn agrees(&self, uid: &str, body: &Value, seen: &Value) -> bool {
-        if !surplus::keys(body, seen).is_empty() {
-            return false;
-        }
-        if compare::holds(body, seen) {
+        let surplus = surplus::find(body, seen);
+        if surplus.is_none() && compare::holds(body, seen) {
             return true;
         }
-        let now = Normalized {
-            intent: intent::hash(body),
-            reading: intent::hash(&compare::reading(body, seen)),
-        };
-        self.memory().get(uid) == Some(&now)
+        self.memory().get(uid) == Some(&Normalized::new(body, seen, surplus.as_ref()))
     }
 
-    fn remember(&self, uid: &str, body: &Value, answer: &Value) {
-        if compare::holds(body, answer) {
+    /// `kept` is what the answer to its removal had; anything else that is there was added since and is not remembered.
+    fn remember(&self, uid: &str, body: &Value, answer: &Value, kept: Option<&Surplus>) {
+        let surplus = surplus::find(body, answer);
+        let was_added_since = surplus.as_ref() != kept && surplus.is_some();
+        if was_added_since || (surplus.is_none() && compare::holds(body, answer)) {
             self.memory().remove(uid);
             return;
         }
-        let reading = intent::hash(&compare::reading(body, answer));
-        self.memory().insert(
-            uid.to_owned(),
-            Normalized {
-                intent: intent::hash(body),
-                reading,
-            },
-        );
+        let normalized = Normalized::new(body, answer, surplus.as_ref());
+        self.memory().insert(uid.to_owned(), normalized);
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Normalized>> {

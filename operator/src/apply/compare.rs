@@ -1,7 +1,6 @@
 //! Whether an object as the API server has it says what we intend: two JSON values come in. Pure.
 //!
-//! Only fields of the intent count. The server adds defaults and others add fields of theirs; it spells quantities its
-//! own way; list entries that have a key are found by it, as server-side apply does.
+//! Only fields of the intent count; what was added beside them is for `surplus`. The server spells quantities its own way; list entries that have a key are found by it, as server-side apply does.
 
 use serde_json::{Map, Value};
 
@@ -81,7 +80,7 @@ fn find<'a>(seen: &'a [Value], key: &str, item: &Value) -> Option<&'a Value> {
 }
 
 /// What the server leaves out when it writes an object back.
-fn is_empty(intent: &Value) -> bool {
+pub(super) fn is_empty(intent: &Value) -> bool {
     match intent {
         Value::Null => true,
         Value::Bool(value) => !value,

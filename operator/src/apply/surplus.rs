@@ -1,81 +1,125 @@
-//! Keys of a Secret's or `ConfigMap`'s data that are not ours: what we intend and what is there come in, a merge patch that
-//! removes them goes out. Pure.
+//! What was added to a child where it is ours whole: what we intend and what is there come in, a merge patch that removes
+//! the rest goes out. Pure.
 //!
-//! What the registry reads from such an object is all of its data, so we own it whole. Server-side apply alone would keep a
-//! key for as long as anybody else claims it, a damaged key for instance that somebody wrote over one of ours.
+//! Server-side apply alone would keep a field for as long as anybody else claims it: a key more in a selector, a variable
+//! more in a container, a damaged key that somebody wrote beside ours.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-/// The keys that `observed` has and `intent`, if it has data at all, has not.
-pub(super) fn keys(intent: &Value, observed: &Value) -> Vec<String> {
-    let (Some(intended), Some(seen)) = (data(intent), data(observed)) else {
-        return Vec::new();
-    };
-    seen.keys()
-        .filter(|key| !intended.contains_key(*key))
-        .cloned()
-        .collect()
+use super::compare;
+use super::places::{self, Place};
+
+/// What must not be there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Surplus {
+    /// A merge patch of the object that takes it away, on top of the spec that we intend.
+    removal: Value,
+    /// What is there now at the places of the patch.
+    pub(super) seen: Value,
 }
 
-/// `patch`, extended by the removal of these keys. It fails with a conflict if the object changed meanwhile.
-pub(super) fn removed(patch: Option<Value>, metadata: &ObjectMeta, keys: &[String]) -> Option<Value> {
-    if keys.is_empty() {
-        return patch;
+/// `None` when everything that is ours whole holds nothing but what we intend.
+pub(super) fn find(intent: &Value, observed: &Value) -> Option<Surplus> {
+    let kind = intent["kind"].as_str().unwrap_or_default();
+    let mut removal = of_fields(places::of(kind), intent, observed)?;
+    if let Some(spec) = removal.get_mut("spec") {
+        // Parts name each other, such as a mount its volume: all at once is valid, and pods restart once.
+        let mut whole = intent["spec"].clone();
+        lay_over(&mut whole, spec.take());
+        *spec = whole;
     }
+    let seen = covered(&removal, observed);
+    Some(Surplus { removal, seen })
+}
+
+/// `patch`, extended by the removal. It fails with a conflict if the object changed meanwhile.
+pub(super) fn removed(
+    patch: Option<Value>,
+    metadata: &ObjectMeta,
+    surplus: Option<&Surplus>,
+) -> Option<Value> {
+    let Some(surplus) = surplus else {
+        return patch;
+    };
     let mut patch = patch.unwrap_or_else(
         || json!({"metadata": {"resourceVersion": metadata.resource_version, "uid": metadata.uid}}),
     );
-    patch["data"] = keys
-        .iter()
-        .map(|key| (key.clone(), Value::Null))
-        .collect::<Map<_, _>>()
-        .into();
+    for (field, removal) in surplus.removal.as_object().into_iter().flatten() {
+        patch[field] = removal.clone();
+    }
     Some(patch)
 }
 
-fn data(object: &Value) -> Option<&Map<String, Value>> {
-    object.get("data")?.as_object()
+fn of_fields(fields: places::Fields, intent: &Value, observed: &Value) -> Option<Value> {
+    let found: Map<_, _> = fields
+        .iter()
+        .filter_map(|(field, place)| {
+            let seen = observed.get(field).filter(|seen| !seen.is_null())?;
+            let intended = intent.get(field).unwrap_or(&Value::Null);
+            Some(((*field).to_owned(), of_place(place, intended, seen)?))
+        })
+        .collect();
+    (!found.is_empty()).then_some(Value::Object(found))
+}
+
+fn of_place(place: &Place, intent: &Value, seen: &Value) -> Option<Value> {
+    match place {
+        Place::Content if intent.is_null() => None,
+        Place::Content | Place::Whole => of_whole(intent, seen),
+        Place::Unset => (intent.is_null() && !compare::is_empty(seen)).then_some(Value::Null),
+        Place::Defaults(text) => (intent.is_null() && seen != text).then_some(Value::Null),
+        Place::Object(fields) => of_fields(fields, intent, seen),
+        Place::List(keys, inner) => {
+            let intended = intent.as_array().map_or(&[][..], Vec::as_slice);
+            let is_surplus = |entry: &Value| {
+                let same = |ours: &&Value| keys.iter().all(|key| ours.get(key) == entry.get(key));
+                let ours = intended.iter().find(same);
+                ours.is_none_or(|ours| of_place(inner, ours, entry).is_some())
+            };
+            // A merge patch replaces a list; what the API server fills in, it fills in again.
+            seen.as_array()?.iter().any(is_surplus).then(|| intent.clone())
+        }
+    }
+}
+
+fn of_whole(intent: &Value, seen: &Value) -> Option<Value> {
+    let found: Map<_, _> = seen
+        .as_object()?
+        .iter()
+        .filter_map(|(key, value)| match intent.get(key) {
+            Some(intended) => Some((key.clone(), of_whole(intended, value)?)),
+            None => Some((key.clone(), Value::Null)),
+        })
+        .collect();
+    (!found.is_empty()).then_some(Value::Object(found))
+}
+
+fn lay_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                lay_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
+/// The part of `observed` that the patch changes, whole where the patch ends.
+fn covered(patch: &Value, observed: &Value) -> Value {
+    match (patch, observed) {
+        (Value::Object(fields), Value::Object(seen)) => fields
+            .iter()
+            .map(|(key, field)| {
+                let seen = seen.get(key).unwrap_or(&Value::Null);
+                (key.clone(), covered(field, seen))
+            })
+            .collect::<Map<_, _>>()
+            .into(),
+        _ => observed.clone(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn key_that_we_do_not_intend_is_removed() {
-        let intent = json!({"data": {"active": "bmV3", "new.pem": "YQ=="}});
-        let observed = json!({"data": {"active": "bmV3", "new.pem": "YQ==", "old.pem": "Z2FyYmFnZQ=="}});
-        let keys = keys(&intent, &observed);
-        assert_eq!(keys, ["old.pem"]);
-        let metadata = ObjectMeta {
-            resource_version: Some("7".to_owned()),
-            uid: Some("u".to_owned()),
-            ..ObjectMeta::default()
-        };
-        assert_eq!(
-            removed(None, &metadata, &keys),
-            Some(json!({"metadata": {"resourceVersion": "7", "uid": "u"}, "data": {"old.pem": null}}))
-        );
-    }
-
-    #[test]
-    fn removal_joins_a_patch_that_is_sent_anyway() {
-        let patch = removed(
-            Some(json!({"metadata": {"managedFields": []}})),
-            &ObjectMeta::default(),
-            &["a".to_owned()],
-        );
-        assert_eq!(
-            patch,
-            Some(json!({"metadata": {"managedFields": []}, "data": {"a": null}}))
-        );
-        assert_eq!(removed(None, &ObjectMeta::default(), &[]), None);
-    }
-
-    #[test]
-    fn object_without_data_of_ours_has_no_surplus() {
-        assert!(keys(&json!({"spec": {}}), &json!({"data": {"a": "b"}})).is_empty());
-        assert!(keys(&json!({"data": {"a": "b"}}), &json!({"data": {"a": "c"}})).is_empty());
-    }
-}
+mod tests;

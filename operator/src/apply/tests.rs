@@ -96,7 +96,7 @@ async fn field_that_the_server_rewrites_is_sent_once() {
     let body = json!({"spec": {"host": "EXAMPLE"}});
     let answer = json!({"spec": {"host": "example"}});
     assert!(!applier.agrees("child", &body, &answer));
-    applier.remember("child", &body, &answer);
+    applier.remember("child", &body, &answer, None);
     assert!(applier.agrees("child", &body, &answer));
     assert!(!applier.agrees("child", &body, &json!({"spec": {"host": "edited"}})));
     assert!(!applier.agrees("child", &json!({"spec": {"host": "OTHER"}}), &answer));
@@ -112,6 +112,21 @@ async fn key_that_somebody_added_to_our_data_makes_a_difference() {
         &body,
         &json!({"data": {"active": "YQ==", "old.pem": "eA=="}})
     ));
+}
+
+#[tokio::test]
+async fn addition_that_the_server_keeps_is_taken_away_once_and_another_one_again() {
+    let applier = applier();
+    let body = json!({"kind": "Service", "spec": {"selector": {"a": "1"}}});
+    let with = |key: &str| json!({"spec": {"selector": {"a": "1", key: "x"}}});
+    let kept = surplus::find(&body, &with("webhook"));
+    assert!(!applier.agrees("child", &body, &with("webhook")));
+    applier.remember("child", &body, &with("webhook"), kept.as_ref());
+    assert!(applier.agrees("child", &body, &with("webhook")));
+    assert!(!applier.agrees("child", &body, &with("person")));
+    // Somebody was faster than the second write: it is not what the server made of the first.
+    applier.remember("child", &body, &with("person"), None);
+    assert!(!applier.agrees("child", &body, &with("person")));
 }
 
 #[test]

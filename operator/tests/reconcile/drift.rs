@@ -1,11 +1,10 @@
 //! Children that somebody edits or deletes come back as they were.
 
 use base64::Engine as _;
-use kube::api::DynamicObject;
 use portolan_operator::certificates;
 use serde_json::{Value, json};
 
-use crate::scene::{Child, Scene, message};
+use crate::scene::{Child, Scene, content, message};
 use crate::wait::until;
 
 const SPEC: &str = r#"{"storage": {"volume": {"size": "1Gi"}}}"#;
@@ -30,15 +29,6 @@ fn edit(child: &Child) -> Value {
         }
         _ => json!({"metadata": {"labels": {"app.kubernetes.io/part-of": null}}}),
     }
-}
-
-/// Everything that says what an object is, without what the server counts.
-fn content(object: &DynamicObject) -> Value {
-    let mut content = object.data.clone();
-    content.as_object_mut().unwrap().remove("status");
-    content["labels"] = json!(object.metadata.labels);
-    content["owners"] = json!(object.metadata.owner_references);
-    content
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
     reason = "what a failed test printed tells how it got there"
 )]
 
+mod added;
 mod applier;
 mod certificate;
 mod claim;

@@ -106,6 +106,16 @@ impl Scene {
         .await
     }
 
+    /// Waits for a repair, which is a pass: what it did not change is settled.
+    pub(crate) async fn one_more_pass(&self, name: &str) {
+        let child = Child {
+            kind: "Secret",
+            name: format!("{name}-push"),
+        };
+        self.delete(child.kind, &child.name).await;
+        until("the push Secret is there again", async || self.find(&child).await).await;
+    }
+
     /// Every child but the claim, by name; the configuration once it exists.
     pub(crate) async fn children(&self, name: &str) -> Vec<Child> {
         let child = |kind, suffix: &str| Child {
@@ -221,6 +231,15 @@ impl Scene {
             .await
             .unwrap();
     }
+}
+
+/// Everything that says what an object is, without what the server counts.
+pub(crate) fn content(object: &DynamicObject) -> Value {
+    let mut content = object.data.clone();
+    content.as_object_mut().unwrap().remove("status");
+    content["labels"] = json!(object.metadata.labels);
+    content["owners"] = json!(object.metadata.owner_references);
+    content
 }
 
 /// The status of a condition, and its reason; `("", "")` when it is not there.

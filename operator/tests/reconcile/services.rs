@@ -2,21 +2,8 @@
 
 use serde_json::json;
 
-use crate::scene::{Child, Scene};
+use crate::scene::Scene;
 use crate::wait::until;
-
-/// A repair is a pass: what it did not change is settled.
-async fn one_more_pass(scene: &Scene) {
-    let child = Child {
-        kind: "Secret",
-        name: "depot-push".to_owned(),
-    };
-    scene.delete(child.kind, &child.name).await;
-    until("the push Secret is there again", async || {
-        scene.find(&child).await
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn node_port_that_was_allocated_stays_and_nothing_is_written_again() {
@@ -26,12 +13,12 @@ async fn node_port_that_was_allocated_stays_and_nothing_is_written_again() {
             json!({"storage": {"ephemeral": {"sizeLimit": "1Gi"}}, "expose": {"service": {"type": kind}}});
         scene.registry("depot", spec).await;
         scene.all_children("depot").await;
-        one_more_pass(&scene).await;
+        scene.one_more_pass("depot").await;
         let before = scene.read("Service", "depot").await;
         assert_eq!(before.data["spec"]["type"], kind);
         assert!(before.data["spec"]["ports"][0]["nodePort"].is_number(), "{kind}");
-        one_more_pass(&scene).await;
-        one_more_pass(&scene).await;
+        scene.one_more_pass("depot").await;
+        scene.one_more_pass("depot").await;
         assert_eq!(scene.read("Service", "depot").await, before, "{kind}");
         let wrong = json!({"spec": {"selector": {"portolan.dev/role": "other"}}});
         scene.edit("Service", "depot", &wrong).await;

@@ -1,0 +1,155 @@
+//! What somebody adds to a child where it is the operator's whole goes again, and then nothing is written any more.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, content};
+use crate::wait::until;
+
+/// A claim of a registry that clients outside the cluster reach.
+fn spec() -> Value {
+    json!({"storage": {"volume": {"size": "1Gi"}}, "expose": {"service": {"type": "NodePort"}}})
+}
+
+/// How often the operator wrote a Service or a `StatefulSet` of the namespace, by the API server's audit log.
+fn writes(namespace: &str) -> usize {
+    let state = std::env::var_os("PORTOLAN_CLUSTER_STATE").unwrap();
+    let log = fs::read_to_string(Path::new(&state).join("log/audit.log")).unwrap();
+    let is_write = |entry: &Value| {
+        let word = |pointer| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        word("/objectRef/namespace") == namespace
+            && ["services", "statefulsets"].contains(&word("/objectRef/resource"))
+            && ["create", "patch", "update"].contains(&word("/verb"))
+            && word("/requestURI").contains("fieldManager=portolan-operator")
+    };
+    // The last line may be half-written.
+    let entries = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries.filter(is_write).count()
+}
+
+/// What a person may add to a child: kind, name, and the edit made of what is there.
+fn additions(service: &Value, set: &Value) -> Vec<(&'static str, &'static str, Value)> {
+    let template = |pod: Value| json!({"spec": {"template": {"spec": pod}}});
+    let container = |field: &str, value: Value| {
+        let mut container = set["spec"]["template"]["spec"]["containers"][0].clone();
+        container[field] = value;
+        template(json!({"containers": [container]}))
+    };
+    let with = |list: &Value, entry: Value| {
+        let mut list = list.as_array().unwrap().clone();
+        list.push(entry);
+        list
+    };
+    let pod = &set["spec"]["template"]["spec"];
+    let ports = with(&service["spec"]["ports"], json!({"name": "x", "port": 80}));
+    let mut renumbered = service["spec"]["ports"].clone();
+    renumbered[0]["port"] = json!(8443);
+    let idle = |name: &str| json!({"name": name, "image": "localhost/idle:1"});
+    let mut volumes = with(&pod["volumes"], json!({"name": "more", "emptyDir": {}}));
+    volumes[1] = json!({"name": "config", "emptyDir": {}});
+    let mut mounts = pod["containers"][0]["volumeMounts"].clone();
+    mounts[0]["name"] = json!("more");
+    let mut with_mounts = pod["containers"][0].clone();
+    with_mounts["volumeMounts"] = mounts;
+    vec![
+        ("Service", "depot", json!({"spec": {"selector": {"app": "x"}}})),
+        ("Service", "depot", json!({"spec": {"ports": ports}})),
+        ("Service", "depot", json!({"spec": {"ports": renumbered}})),
+        (
+            "Service",
+            "depot",
+            json!({"spec": {"externalIPs": ["192.0.2.1"]}}),
+        ),
+        (
+            "Service",
+            "depot",
+            json!({"spec": {"publishNotReadyAddresses": true}}),
+        ),
+        (
+            "Service",
+            "depot-pods",
+            json!({"spec": {"selector": {"app": "x"}}}),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            container("env", json!([{"name": "REGISTRY_HTTP_ADDR", "value": ":1"}])),
+        ),
+        ("StatefulSet", "depot", container("command", json!(["sleep"]))),
+        (
+            "StatefulSet",
+            "depot",
+            container("livenessProbe", json!({"exec": {"command": ["false"]}})),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            template(json!({"containers": with(&pod["containers"], idle("sidecar"))})),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            template(json!({"initContainers": [idle("first")], "hostNetwork": true})),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            template(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.1"]}})),
+        ),
+        // A mount that names a volume of theirs: neither can go back alone.
+        (
+            "StatefulSet",
+            "depot",
+            template(json!({"volumes": volumes, "containers": [with_mounts]})),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn whatever_is_added_to_a_child_is_removed_and_then_nothing_is_written() {
+    let scene = Scene::new("added").await;
+    scene.registry("depot", spec()).await;
+    scene.all_children("depot").await;
+    let service = scene.read("Service", "depot").await;
+    let set = scene.read("StatefulSet", "depot").await;
+    for (kind, name, edit) in additions(&service.data, &set.data) {
+        let before = content(&scene.read(kind, name).await);
+        let edited = scene.edit(kind, name, &edit).await;
+        assert_ne!(content(&edited), before, "{edit}");
+        until(&format!("{kind} {name} is as before {edit}"), async || {
+            (content(&scene.read(kind, name).await) == before).then_some(())
+        })
+        .await;
+    }
+    scene.one_more_pass("depot").await;
+    let settled = writes(&scene.namespace);
+    assert!(settled > 0, "the audit log tells of no write at all");
+    scene.one_more_pass("depot").await;
+    scene.one_more_pass("depot").await;
+    assert_eq!(writes(&scene.namespace), settled);
+}
+
+#[tokio::test]
+async fn restart_by_annotation_of_the_template_survives_a_repair() {
+    let scene = Scene::new("restarted").await;
+    scene.registry("depot", spec()).await;
+    scene.all_children("depot").await;
+    let restart = json!({"spec": {"template": {
+        "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}},
+        "spec": {"hostPID": true},
+    }}});
+    scene.edit("StatefulSet", "depot", &restart).await;
+    let repaired = until("the pods are in a namespace of their own", async || {
+        let template = scene.read("StatefulSet", "depot").await.data["spec"]["template"].clone();
+        template["spec"]["hostPID"].is_null().then_some(template)
+    })
+    .await;
+    assert_eq!(
+        repaired["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"],
+        "2026-01-01T00:00:00Z"
+    );
+}
