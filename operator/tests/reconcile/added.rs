@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, content};
@@ -152,4 +153,116 @@ async fn restart_by_annotation_of_the_template_survives_a_repair() {
         repaired["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"],
         "2026-01-01T00:00:00Z"
     );
+}
+
+/// An admission policy that sets the scheduler of every `StatefulSet` in the scene, until it is removed.
+struct Policy<'a> {
+    scene: &'a Scene,
+}
+
+impl Policy<'_> {
+    async fn create(scene: &Scene) -> Policy<'_> {
+        let policy = Policy { scene };
+        policy
+            .write(
+                "MutatingAdmissionPolicy",
+                json!({
+                    "matchConstraints": {"resourceRules": [{
+                        "apiGroups": ["apps"],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["statefulsets"],
+                    }]},
+                    "failurePolicy": "Fail",
+                    "reinvocationPolicy": "Never",
+                    "mutations": [{
+                        "patchType": "ApplyConfiguration",
+                        "applyConfiguration": {"expression": "Object{spec: Object.spec{template: Object.spec.template{spec: \
+                            Object.spec.template.spec{schedulerName: 'theirs'}}}}"},
+                    }],
+                }),
+            )
+            .await;
+        policy
+            .write(
+                "MutatingAdmissionPolicyBinding",
+                json!({
+                    "policyName": scene.namespace,
+                    "matchResources": {"namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": scene.namespace},
+                    }},
+                }),
+            )
+            .await;
+        policy
+    }
+
+    async fn remove(self) {
+        for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+            let name = &self.scene.namespace;
+            self.api(kind)
+                .delete(name, &DeleteParams::default())
+                .await
+                .unwrap();
+        }
+    }
+
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        Api::all_with(self.scene.client.clone(), &ApiResource::from_gvk(&kind))
+    }
+
+    async fn write(&self, kind: &str, spec: Value) {
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": self.scene.namespace},
+            "spec": spec,
+        });
+        let object = serde_json::from_value(object).unwrap();
+        self.api(kind)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_an_admission_policy_puts_back_is_left_alone_and_an_edit_is_not() {
+    let scene = Scene::new("policy").await;
+    scene.registry("depot", spec()).await;
+    scene.all_children("depot").await;
+    let policy = Policy::create(&scene).await;
+    let mut edits = 0;
+    // Any write of the object, so that it passes the policy once that is in force.
+    let mut edit = async || {
+        edits += 1;
+        let note = json!({"metadata": {"annotations": {"example.com/edits": edits.to_string()}}});
+        let set = scene.edit("StatefulSet", "depot", &note).await;
+        set.data["spec"]["template"]["spec"]["schedulerName"].clone()
+    };
+    until("the policy is in force", async || {
+        (edit().await == "theirs").then_some(())
+    })
+    .await;
+    for _ in 0..3 {
+        scene.one_more_pass("depot").await;
+    }
+    let settled = writes(&scene.namespace);
+    for _ in 0..3 {
+        scene.one_more_pass("depot").await;
+    }
+    assert_eq!(writes(&scene.namespace), settled);
+    policy.remove().await;
+    let edit = json!({"spec": {"template": {"spec": {"schedulerName": "another"}}}});
+    until("the policy is no longer in force", async || {
+        let set = scene.edit("StatefulSet", "depot", &edit).await;
+        (set.data["spec"]["template"]["spec"]["schedulerName"] == "another").then_some(())
+    })
+    .await;
+    until("the scheduler is the usual one", async || {
+        let set = scene.read("StatefulSet", "depot").await;
+        (set.data["spec"]["template"]["spec"]["schedulerName"] == "default-scheduler").then_some(())
+    })
+    .await;
 }
