@@ -229,7 +229,7 @@ impl Policy<'_> {
 
 #[tokio::test]
 async fn what_an_admission_policy_puts_back_is_left_alone_and_an_edit_is_not() {
-    let scene = Scene::new("policy").await;
+    let scene = Scene::new("admission-policy").await;
     scene.registry("depot", spec()).await;
     scene.all_children("depot").await;
     let policy = Policy::create(&scene).await;
