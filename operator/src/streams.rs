@@ -6,6 +6,7 @@
 //! Kubernetes 1.33 has streamed lists switched off.
 
 mod monitor;
+mod progress;
 
 use std::fmt::Debug;
 
@@ -22,6 +23,7 @@ use portolan_crds::v1alpha1::Registry;
 use serde::de::DeserializeOwned;
 
 pub use monitor::Monitor;
+use progress::only_progress;
 
 use crate::labels;
 
@@ -131,7 +133,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let events = watcher(api, config).default_backoff();
+    let events = only_progress(watcher(api, config)).default_backoff();
     let events = monitor.observe(K::plural(&()).into_owned(), events).modify(prune);
     Watched {
         store,
@@ -149,7 +151,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let events = watcher(api, config).default_backoff();
+    let events = only_progress(watcher(api, config)).default_backoff();
     monitor
         .observe(name.to_owned(), events)
         .modify(without_managed_fields)

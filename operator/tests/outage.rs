@@ -72,11 +72,10 @@ async fn watch_that_is_refused_backs_off_alone_and_recovers() {
     })
     .await
     .unwrap();
-    // About 800 ms after the first refusal and twice that after the second, give or take what is drawn by lot; without a
-    // back-off all three come within milliseconds.
+    // At least 800 ms after the first refusal and twice that after the second.
     let waited = began.elapsed();
     assert!(
-        waited >= Duration::from_secs(1),
+        waited >= Duration::from_millis(2_400),
         "three requests in {waited:?}"
     );
 
