@@ -65,4 +65,13 @@ volume_shared() { # PROGRAM
     diff <(grep -v "^$client/theirs:" again.txt) ours.txt
   }
   check "we serve what it wrote, and all from before" back
+  nothing_left() {
+    crane delete "$host/$client/theirs:v1"
+    "$SERVER" gc --grace 0s --socket "$WORK/volume/portolan/v1/admin.sock"
+    "$program" garbage-collect --dry-run theirs.yaml | tee found
+    grep -q '0 blobs and 0 manifests eligible for deletion' found
+    contents > again.txt
+    diff <(grep -v "^$client/" again.txt) <(grep -v "^$client/" ours.txt)
+  }
+  check "after our garbage collection its own would remove nothing" nothing_left
 }
