@@ -6,6 +6,7 @@
 //!   repositories/<name>/_layers/<alg>/<hex>/link               the repository may read this blob
 //!   repositories/<name>/_manifests/revisions/<alg>/<hex>/link  the repository has this manifest
 //!   repositories/<name>/_manifests/tags/<tag>/current/link     what the tag names
+//!   repositories/<name>/_manifests/tags/<tag>/index/           what it has named, as long as only registry:2 has moved it
 //! <root>/portolan/v1/                                          private; registry:2 never looks here
 //!   FORMAT  LOCK  CLEAN                                        what this tree needs of a reader; flock target; all was durable
 //!   admin.sock                                                 where the running registry listens for administration
@@ -146,6 +147,10 @@ impl Keys {
 
     pub(super) fn tag_link(&self, repository: &RepositoryName, tag: &Tag) -> PathBuf {
         self.tag(repository, tag).join("current/link")
+    }
+
+    pub(super) fn tag_history(&self, repository: &RepositoryName, tag: &Tag) -> PathBuf {
+        self.tag(repository, tag).join("index")
     }
 
     pub(super) fn uploads(&self) -> PathBuf {

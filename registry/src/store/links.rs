@@ -97,21 +97,27 @@ pub(super) fn read_link(path: &Path, named: &Digest) -> Result<Option<Digest>, F
     }
 }
 
-/// What a tag points at. An empty `current/link` is read as the tag's only history entry, if there is exactly one.
+/// What a tag points at. An empty `current/link` is read as the tag's only history entry, if there is exactly one: only
+/// registry:2 leaves either, and we end the history with the first change of the tag.
 pub(super) fn read_tag(tag_directory: &Path) -> Result<Option<Digest>, Fault> {
     let path = tag_directory.join("current/link");
     match read_file(&path)? {
         None => Ok(None),
         Some(bytes) if bytes.is_empty() => {
             let mut history = digests_in(&tag_directory.join("index"))?;
-            match (history.pop(), history.is_empty()) {
-                (Some(only), true) => Ok(Some(only)),
-                _ => Err(Fault::Damaged {
+            if let (Some(only), true) = (history.pop(), history.is_empty()) {
+                return Ok(Some(only));
+            }
+            // A push may have written the link since, and ended the history.
+            match read_file(&path)? {
+                None => Ok(None),
+                Some(bytes) if bytes.is_empty() => Err(Fault::Damaged {
                     path,
                     problem:
                         "it is empty, and the tag's history does not tell what it was: push the tag again"
                             .into(),
                 }),
+                Some(bytes) => parse_link(&path, &bytes).map(Some),
             }
         }
         Some(bytes) => parse_link(&path, &bytes).map(Some),

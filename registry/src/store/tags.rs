@@ -77,6 +77,9 @@ impl Store {
 
 impl Inner {
     /// Lets a tag name a manifest, durably. Under the tag's lock.
+    ///
+    /// A history that registry:2 has kept of it ends here: it does not know of this change, and would speak for the tag
+    /// should its link be damaged. It goes after the link is durable, which may be empty until then.
     pub(super) fn write_tag(
         &self,
         repository: &RepositoryName,
@@ -86,7 +89,12 @@ impl Inner {
         let link = self.keys.tag_link(repository, tag);
         let written = self.disk.write_small(&link, digest.as_str().as_bytes());
         self.note_tag(repository, tag);
-        written
+        written?;
+        let history = self.keys.tag_history(repository, tag);
+        if exists(&history)? {
+            self.disk.remove_directory(&history)?;
+        }
+        Ok(())
     }
 
     /// Takes a tag away, durably. Under the tag's lock.

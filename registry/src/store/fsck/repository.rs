@@ -75,7 +75,7 @@ impl Look<'_> {
                 Ok(None) => self.leftovers.empty_directories += 1,
                 Err(fault) => {
                     self.fault(FindingKind::TagUnreadable, Some(name), &tag, &path, &fault);
-                    let candidates = digests_in(&self.keys.tag(name, &tag).join("index")).unwrap_or_default();
+                    let candidates = digests_in(&self.keys.tag_history(name, &tag)).unwrap_or_default();
                     if !candidates.is_empty() {
                         self.cures.push(Cure::Ask(AmbiguousTag::new(
                             name.clone(),

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::store::fsck::{FindingKind, FsckOptions, check};
+
 use super::*;
 
 fn write(path: &Path, bytes: &[u8]) {
@@ -151,6 +153,30 @@ async fn empty_tag_link_takes_its_only_history_entry_or_is_a_fault() {
     );
     store.tag_delete(&name, &v1).await.unwrap();
     assert!(store.tags(&name, None, 10).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn history_of_a_tag_that_we_have_moved_does_not_speak_for_it() {
+    let volume = Volume::new();
+    let (name, v1) = (repository("a"), tag("v1"));
+    let (_, before) = adopt(&volume.keys(), &name, &v1);
+    let store = volume.open().await;
+    push_image(&store, &name, "v1", "new").await;
+    assert!(!history(&volume.keys(), &name, &v1, &before).exists());
+    write(&volume.keys().tag_link(&name, &v1), b""); // as a check of a damaged file system leaves it
+    let read = store.manifest_read(&name, &Reference::Tag(v1.clone())).await;
+    assert!(
+        matches!(read, Err(ManifestError::Fault(Fault::Damaged { .. }))),
+        "{read:?}"
+    );
+    store.close().await;
+    let options = FsckOptions {
+        deep: false,
+        pause: Duration::ZERO,
+    };
+    let report = check(volume.path(), options, &|_| {}).unwrap();
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].kind, FindingKind::TagUnreadable);
 }
 
 #[tokio::test]

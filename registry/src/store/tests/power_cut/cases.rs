@@ -23,6 +23,14 @@ pub(super) fn first() -> Setup {
     |store| Box::pin(op::with_first(store))
 }
 
+pub(super) fn history() -> Setup {
+    |store| Box::pin(op::with_history(store))
+}
+
+pub(super) fn history_alone() -> Setup {
+    |store| Box::pin(op::with_history_alone(store))
+}
+
 pub(super) fn signature() -> Setup {
     |store| Box::pin(op::with_signature(store))
 }
@@ -122,6 +130,18 @@ fn cases_of_manifests() -> Vec<Case> {
         (
             "tag that moves",
             Before::Open(first()),
+            PUSH_MANIFEST,
+            op::push_second,
+        ),
+        (
+            "tag with a history that moves",
+            Before::Open(history()),
+            PUSH_MANIFEST,
+            op::push_second,
+        ),
+        (
+            "tag with nothing but a history that moves",
+            Before::Open(history_alone()),
             PUSH_MANIFEST,
             op::push_second,
         ),

@@ -70,6 +70,24 @@ pub(super) async fn with_first(store: &Store) {
         .unwrap();
 }
 
+/// The same as registry:2 would have left it: what `v1` names is in a history too.
+pub(super) async fn with_history(store: &Store) {
+    with_first(store).await;
+    let (keys, named) = (&store.inner.keys, digest("first"));
+    let entry = keys
+        .tag_history(&a(), &tag("v1"))
+        .join("sha256")
+        .join(named.hex());
+    std::fs::create_dir_all(&entry).unwrap();
+    std::fs::write(entry.join("link"), named.as_str()).unwrap();
+}
+
+/// The same, and the history is all that a power cut has left of `v1`.
+pub(super) async fn with_history_alone(store: &Store) {
+    with_history(store).await;
+    std::fs::write(store.inner.keys.tag_link(&a(), &tag("v1")), b"").unwrap();
+}
+
 pub(super) async fn with_signature(store: &Store) {
     with_first(store).await;
     push_signature(store.clone()).await.unwrap();

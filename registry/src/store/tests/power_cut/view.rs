@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::*;
 use crate::store::fsck::{Finding, FsckOptions, check};
+use crate::store::links::digests_in;
 
 use super::operations::{TAGS, a, b, blobs, digest, manifests};
 use super::states::State;
@@ -45,6 +46,8 @@ pub(super) async fn look(store: &Store) -> View {
     for tag in TAGS {
         let answer = read(store, &tag.parse().unwrap()).await;
         view.insert(format!("{name}: tag {tag}"), answer);
+        let history = digests_in(&store.inner.keys.tag_history(&name, &tag.parse().unwrap()));
+        view.insert(format!("{name}: history of tag {tag}"), format!("{history:?}"));
     }
     let listed = match store.tags(&name, None, 100).await {
         Ok(page) => page.items.iter().map(ToString::to_string).collect(),
@@ -139,7 +142,9 @@ pub(super) fn dangling(state: &State) -> Option<String> {
         let (repository, _) = inside.split_once('/')?;
         let named = String::from_utf8_lossy(bytes);
         let digest = if bytes.is_empty() {
-            format!("sha256:{}", directory.rsplit('/').next()?)
+            let tag = directory.strip_suffix("/current");
+            let named = tag.map_or(Some(directory), |tag| only_history_entry(state, tag));
+            format!("sha256:{}", named.unwrap_or_default().rsplit('/').next()?)
         } else {
             named.into_owned()
         };
@@ -154,4 +159,12 @@ pub(super) fn dangling(state: &State) -> Option<String> {
         };
         (!state.has(&target)).then(|| format!("{path} leads to {target}, which is not there"))
     })
+}
+
+/// The directory of what an empty tag stands for.
+fn only_history_entry<'a>(state: &'a State, tag: &str) -> Option<&'a str> {
+    let entries = format!("{tag}/index/");
+    let mut links = state.files().filter(|(path, _)| path.starts_with(&entries));
+    let only = links.next().filter(|_| links.next().is_none());
+    only?.0.strip_suffix("/link")
 }
