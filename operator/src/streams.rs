@@ -70,7 +70,7 @@ pub struct Streams {
     pub claims: Watched<PersistentVolumeClaim>,
     /// Pods of our `StatefulSets`, by our label.
     pub pods: Watched<Pod>,
-    /// Users' certificates: Secrets of type `kubernetes.io/tls` without our label, metadata only.
+    /// Users' certificates: Secrets of type `kubernetes.io/tls`, metadata only; also labelled ones, which may be copies.
     pub users_certificates: Triggers<PartialObjectMeta<Secret>>,
     /// `StorageClasses`, metadata only. Ends when we may not see them, which a Role cannot grant.
     pub storage_classes: Triggers<PartialObjectMeta<StorageClass>>,
@@ -101,9 +101,7 @@ impl Scope {
 /// Opens nothing yet: each watch starts when its stream is first polled.
 pub fn open(client: &Client, scope: &Scope, monitor: &Monitor) -> Streams {
     let ours = watcher::Config::default().labels(labels::REGISTRY);
-    let certificates = watcher::Config::default()
-        .labels(&format!("!{}", labels::REGISTRY))
-        .fields("type=kubernetes.io/tls");
+    let certificates = watcher::Config::default().fields("type=kubernetes.io/tls");
     Streams {
         registries: watched(
             scope.api(client),

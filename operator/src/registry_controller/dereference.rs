@@ -92,16 +92,15 @@ async fn children(
         find(client, &stores.stateful_sets, namespace, names.stateful_set()),
         find(client, &stores.config_maps, namespace, names.ca_config_map()),
     )?;
-    let is_managed = registry.spec.tls.secret_ref.is_none();
+    let needed = |name: String| async {
+        match registry.spec.tls.secret_ref {
+            None => secret(name).await,
+            Some(_) => Ok(left_over(registry, &stores.secrets, namespace, &name)),
+        }
+    };
     let (ca_key, tls, token_keys, admin) = tokio::try_join!(
-        when(
-            is_managed,
-            client,
-            &stores.secrets,
-            namespace,
-            names.ca_key_secret()
-        ),
-        when(is_managed, client, &stores.secrets, namespace, names.tls_secret()),
+        needed(names.ca_key_secret()),
+        needed(names.tls_secret()),
         secret(names.token_keys_secret()),
         secret(names.admin_secret()),
     )?;
@@ -177,18 +176,12 @@ where
         .map_err(|source| read_error::<K>(name, source))
 }
 
-/// Where the user brings the certificate, ours are looked up only in the store: nothing needs them.
-async fn when(
-    needed: bool,
-    client: &Client,
-    store: &Store<Secret>,
-    namespace: &str,
-    name: String,
-) -> Result<Option<Arc<Secret>>, DereferenceError> {
-    if needed {
-        return find(client, store, namespace, name).await;
-    }
-    Ok(store.get(&ObjectRef::new(&name).within(namespace)))
+/// Where the user brings the certificate, nothing needs ours: a Secret of such a name may be the user's, labels and all.
+fn left_over(registry: &Registry, store: &Store<Secret>, namespace: &str, name: &str) -> Option<Arc<Secret>> {
+    let owner = registry.metadata.uid.as_deref().unwrap_or_default();
+    store
+        .get(&ObjectRef::new(name).within(namespace))
+        .filter(|secret| is_controlled_by(&secret.metadata, owner))
 }
 
 fn configs(names: &Names, store: &Store<Secret>) -> Vec<Arc<Secret>> {

@@ -145,7 +145,7 @@ pub fn renew(
             leaf: None,
             facts: None,
             renewal_at: None,
-            ca_bundle: authority::published(children),
+            ca_bundle: children.published_ca(),
         },
     };
     let credentials = credentials::renew(registry, children, sources, &mut happenings);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 
 /// The children by name, whoever made them: also objects of others that only have our names.
@@ -105,6 +105,28 @@ impl Children {
         .chain(&self.configs)
     }
 
+    /// What clients were told to trust, from the first place that says it.
+    pub fn published_ca(&self) -> Option<String> {
+        let logins = [&self.push, &self.pull].into_iter().flatten();
+        let in_logins = logins
+            .filter_map(|secret| secret_value(secret, "ca.crt"))
+            .map(|pem| String::from_utf8_lossy(pem).into_owned())
+            .next();
+        let map = self.ca_config_map.as_deref();
+        in_logins.or_else(|| map?.data.as_ref()?.get("ca.crt").cloned())
+    }
+
+    /// Whether clients were last told to trust the registry's own authority: then its certificate is in use.
+    pub fn publish_own_authority(&self) -> bool {
+        let authority = self
+            .ca_key
+            .as_deref()
+            .and_then(|secret| secret_value(secret, "ca.crt"))
+            .filter(|pem| !pem.is_empty());
+        let published = self.published_ca().unwrap_or_default();
+        authority.is_some_and(|pem| published.contains(String::from_utf8_lossy(pem).trim()))
+    }
+
     /// The `ClusterIPs` of Service R, none before it has any.
     pub fn cluster_ips(&self) -> Vec<String> {
         self.service.as_deref().map(cluster_ips).unwrap_or_default()
@@ -139,6 +161,17 @@ pub fn is_controlled_by(metadata: &ObjectMeta, uid: &str) -> bool {
         .iter()
         .flatten()
         .any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// The Registry for which an operator made the object. Labels and names say nothing: both are copied.
+pub fn made_for(metadata: &ObjectMeta) -> Option<&str> {
+    let mut owners = metadata.owner_references.iter().flatten();
+    let is_registry = |owner: &&OwnerReference| {
+        owner.controller == Some(true)
+            && owner.kind == "Registry"
+            && owner.api_version.starts_with("portolan.dev/")
+    };
+    owners.find(is_registry).map(|owner| owner.name.as_str())
 }
 
 /// Addresses of a Service; none for a headless one or before the API server gave one.

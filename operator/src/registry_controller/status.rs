@@ -249,7 +249,7 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
     });
     let is_served = serving::is_served(progress);
     let before = status.tls.take().unwrap_or_default();
-    status.tls = Some(TlsStatus {
+    let tls = TlsStatus {
         not_after: if is_served {
             Some(Time(progress.expected.not_after))
         } else {
@@ -264,7 +264,9 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
         } else {
             before.served_serial
         },
-    });
+    };
+    // The API server makes null of an object whose last field goes, and then refuses it.
+    status.tls = (tls != TlsStatus::default()).then_some(tls);
     let running = progress
         .answers
         .iter()

@@ -21,7 +21,7 @@ use crate::names::Names;
 pub use children::{Withheld, conflict};
 pub use image::{NEWEST_REVISION, Template};
 pub use storage::{Claim, ClaimPlan, Storage, desired_size, owns_claim, wants_growth};
-pub use tls::{ManagedTls, TLS_VOLUME, Tls, UsersCertificate};
+pub use tls::{ManagedTls, TLS_VOLUME, Tls, UsersCertificate, mounted_secret};
 
 /// A Registry that can be built, but for what is withheld.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,6 +19,7 @@ mod held;
 mod leadership;
 mod maintained;
 mod operator;
+mod own_name;
 mod restart;
 mod scene;
 mod services;

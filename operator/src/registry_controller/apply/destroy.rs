@@ -13,6 +13,7 @@ use crate::apply::Deletion;
 use crate::context::Context;
 use crate::registry_controller::build::{Applied, Resources};
 use crate::registry_controller::observed::{Children, is_controlled_by, is_ready};
+use crate::registry_controller::validate::mounted_secret;
 
 /// Something to delete, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +59,8 @@ fn choose(
     children: &Children,
     pods: &[Arc<Pod>],
 ) -> Option<Destruction> {
-    let rollout = Rollout::of(resources.stateful_set.as_ref()?)?;
+    let set = resources.stateful_set.as_ref()?;
+    let rollout = Rollout::of(set)?;
     if let Some(pod) = pods.iter().find(|pod| rollout.is_stuck(pod)) {
         return Some(Destruction::StuckPod(Arc::clone(pod)));
     }
@@ -67,7 +69,11 @@ fn choose(
     }
     let wanted = resources.config.as_ref()?.name_any();
     let unused_config = children.configs.iter().find(|config| config.name_any() != wanted);
-    let unused_tls = children.tls.as_ref().filter(|_| resources.tls.is_none());
+    let is_mounted = |secret: &Secret| mounted_secret(set) == secret.metadata.name.as_deref();
+    let unused_tls = children
+        .tls
+        .as_ref()
+        .filter(|secret| resources.tls.is_none() && !is_mounted(secret));
     unused_config
         .or(unused_tls)
         .filter(|secret| {

@@ -107,24 +107,6 @@ fn signer_of_leaf(children: &Children) -> String {
         .unwrap_or_default()
 }
 
-/// What clients were told to trust, from the first place that says it; for a certificate about which nothing is known.
-pub(super) fn published(children: &Children) -> Option<String> {
-    let logins = [&children.push, &children.pull].into_iter().flatten();
-    let in_logins = logins
-        .filter_map(|secret| secret_value(secret, "ca.crt"))
-        .map(|pem| String::from_utf8_lossy(pem).into_owned())
-        .next();
-    in_logins.or_else(|| {
-        children
-            .ca_config_map
-            .as_deref()?
-            .data
-            .as_ref()?
-            .get("ca.crt")
-            .cloned()
-    })
-}
-
 fn unexpired(bundle: &str, now: Timestamp) -> String {
     split(bundle)
         .filter(|pem| {

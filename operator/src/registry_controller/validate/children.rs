@@ -9,7 +9,7 @@ use portolan_crds::conditions::reasons::FOREIGN_OBJECT_CONFLICT;
 
 use super::{Concern, Problem};
 use crate::names::Names;
-use crate::registry_controller::observed::{Children, is_controlled_by};
+use crate::registry_controller::observed::{Children, is_controlled_by, made_for};
 
 /// Children that this pass neither makes nor changes, by kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(super) fn foreign(names: &Names, uid: &str, children: &Children) -> Vec<Prob
     others(uid, children)
         .map(|(kind, metadata)| {
             let child = metadata.name.as_deref().unwrap_or_default();
-            if belonged_to_namesake(metadata, names) {
+            if made_for(metadata) == Some(names.registry()) {
                 return Problem::absent(
                     Concern::Children,
                     format!(
@@ -114,15 +114,6 @@ pub fn conflict(kind: &str, name: &str) -> String {
         "{kind} {name} exists and does not belong to this Registry, so it is left alone: delete or rename it, or create \
          the Registry under another name"
     )
-}
-
-fn belonged_to_namesake(metadata: &ObjectMeta, names: &Names) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| {
-        owner.controller == Some(true)
-            && owner.kind == "Registry"
-            && owner.api_version.starts_with("portolan.dev/")
-            && owner.name == names.registry()
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Concern, Expose, Hitch, Problem};
 use crate::certificates::{self, CertificateFacts};
 use crate::names::Names;
 use crate::registry_controller::dereference::Dereferenced;
-use crate::registry_controller::observed::{Children, Reference, secret_value};
+use crate::registry_controller::observed::{Children, Reference, made_for, secret_value};
 
 /// The volume of the pod template that holds the certificate.
 pub const TLS_VOLUME: &str = "tls";
@@ -48,7 +48,14 @@ pub(super) fn validate(
     (dereferenced, own): (&Dereferenced, &Children),
     now: Timestamp,
 ) -> Result<Tls, Hitch<Tls>> {
+    let mounted = own.stateful_set.as_deref().and_then(mounted_secret);
     let Some(reference) = &spec.secret_ref else {
+        let is_in_the_way = dereferenced.children.tls.is_some() && own.tls.is_none();
+        if is_in_the_way && !own.publish_own_authority() {
+            // Pods serve a certificate that users brought; another authority would be one that signed nothing.
+            let secret_name = mounted.map_or_else(|| names.tls_secret(), str::to_owned);
+            return Ok(Tls::Mounted { secret_name });
+        }
         return Ok(Tls::Managed(managed(spec.managed.as_ref())?));
     };
     let needed = needed_hosts(names, expose);
@@ -56,23 +63,29 @@ pub(super) fn validate(
         .map(Tls::Users)
         .map_err(|problem| Hitch {
             problem,
-            instead: own
-                .stateful_set
-                .as_deref()
-                .and_then(|set| mounted(set, names))
+            instead: mounted
+                .and_then(|mounted| gone_on_with(mounted, &reference.name, names, own))
                 .map(Box::new),
         })
 }
 
-/// What pods go on with, whatever the spec names now: a managed certificate is renewed as long as they serve it.
-fn mounted(set: &StatefulSet, names: &Names) -> Option<Tls> {
+/// The Secret that pods have as their certificate.
+pub fn mounted_secret(set: &StatefulSet) -> Option<&str> {
     let volumes = set.spec.template.spec.as_ref()?.volumes.as_ref()?;
     let volume = volumes.iter().find(|volume| volume.name == TLS_VOLUME)?;
-    let secret_name = volume.secret.as_ref()?.secret_name.clone()?;
-    if secret_name == names.tls_secret() {
+    volume.secret.as_ref()?.secret_name.as_deref()
+}
+
+/// What pods go on with while that Secret is `mounted`: a managed certificate is renewed as long as they serve it. One
+/// that is lost is made again, but not where the spec says that a user brings a Secret of that very name.
+fn gone_on_with(mounted: &str, wanted: &str, names: &Names, own: &Children) -> Option<Tls> {
+    let is_lost = || mounted != wanted && own.publish_own_authority();
+    if mounted == names.tls_secret() && (own.tls.is_some() || is_lost()) {
         return managed(None).ok().map(Tls::Managed);
     }
-    Some(Tls::Mounted { secret_name })
+    Some(Tls::Mounted {
+        secret_name: mounted.to_owned(),
+    })
 }
 
 fn brought(
@@ -119,6 +132,12 @@ fn users(name: &str, secret: &Secret, hosts: &[String], now: Timestamp) -> Resul
         );
         Problem::unusable(Concern::Tls, CERTIFICATE_UNUSABLE, message)
     };
+    if let Some(registry) = made_for(&secret.metadata) {
+        return Err(unusable(format!(
+            "it is the certificate that the operator made for Registry {registry}; take tls.managed for the operator's \
+             own, or put yours into a Secret of another name"
+        )));
+    }
     // the type never changes, so waiting for keys would be waiting for nothing
     if secret.type_.as_deref() != Some("kubernetes.io/tls") {
         let type_ = secret.type_.as_deref().unwrap_or_default();

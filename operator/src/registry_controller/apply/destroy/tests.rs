@@ -126,3 +126,28 @@ fn secret_of_somebody_else_stays() {
     });
     assert_eq!(chosen, None);
 }
+
+#[test]
+fn certificate_goes_when_pods_mount_another_and_not_before() {
+    let (services, mut resources, _) = first_pass(&minimal());
+    let children = observed(&services, &resources);
+    resources.tls = None;
+    let pods = [pod("new", "True")];
+    let chosen = |resources| choose((UID, true), &applied(resources, rolled(1, 1)), &children, &pods);
+    assert_eq!(chosen(resources.clone()), None);
+    let template = resources
+        .stateful_set
+        .as_mut()
+        .unwrap()
+        .spec
+        .template
+        .spec
+        .as_mut();
+    let volumes = template.unwrap().volumes.as_mut().unwrap();
+    let tls = volumes.iter_mut().find(|volume| volume.name == "tls").unwrap();
+    tls.secret.as_mut().unwrap().secret_name = Some("theirs".to_owned());
+    let Some(Destruction::UnusedSecret(secret)) = chosen(resources) else {
+        panic!("the unused certificate stays")
+    };
+    assert_eq!(secret.name_any(), "depot-tls");
+}

@@ -10,6 +10,7 @@ use portolan_crds::conditions::reasons;
 use portolan_crds::v1alpha1::Registry;
 use serde_json::json;
 
+use self::certificate::with_certificate;
 use crate::registry_controller::build::{Prepared, Resources, Services, build, build_services};
 use crate::registry_controller::dereference::Dereferenced;
 use crate::registry_controller::material::Material;
@@ -106,72 +107,6 @@ fn refused_growth_keeps_the_request_and_builds_everything() {
         template_of(built.resources.stateful_set.as_ref().unwrap()),
         template_of(before)
     );
-}
-
-/// Children of a registry whose certificate the user brought, with their Secret as it is now.
-fn with_certificate(now_in_it: Reference<Secret>) -> (Registry, Dereferenced) {
-    let spec = registry("{storage: {volume: {size: 20Gi}}, tls: {secretRef: {name: cert}}}");
-    let pair = users_certificate("depot.team-a.svc", now() + SignedDuration::from_hours(2400));
-    let mut secret = tls_secret(&pair.certificate_pem, &pair.key_pem);
-    let ca = k8s_openapi::ByteString(b"their ca".to_vec());
-    secret.data.as_mut().unwrap().insert("ca.crt".to_owned(), ca);
-    let good = Dereferenced {
-        tls_secret: Reference::Found(secret),
-        ..Dereferenced::default()
-    };
-    let before = validated(&spec, &good).unwrap();
-    let material = renew(&before, &Children::default(), CLUSTER_IP, now());
-    let mut seen = dereferenced(observed(&build_services(&before), &build(&before, &material)));
-    seen.tls_secret = now_in_it;
-    (spec, seen)
-}
-
-#[test]
-fn unusable_certificate_keeps_the_template_and_what_clients_trust() {
-    let gone = (Reference::Absent, reasons::DEPENDENCY_NOT_READY);
-    let garbage = (
-        Reference::Found(tls_secret("garbage", "garbage")),
-        reasons::CERTIFICATE_UNUSABLE,
-    );
-    for (now_in_it, reason) in [gone, garbage] {
-        let (spec, seen) = with_certificate(now_in_it);
-        let built = built(&spec, &seen, reason);
-        assert_eq!(missing(&built), ["ca_key", "tls"]);
-        let before = &seen.children;
-        let set = before.stateful_set.as_deref().unwrap();
-        assert_eq!(built.resources.stateful_set.as_ref().unwrap().spec, set.spec);
-        assert_eq!(built.resources.push.as_ref(), before.push.as_deref());
-        assert_eq!(
-            built.resources.ca_config_map.as_ref(),
-            before.ca_config_map.as_deref()
-        );
-        assert_eq!(built.material.ca_bundle.as_deref(), Some("their ca"));
-        assert!(built.registry.mounts_unknown && built.material.serving.is_none());
-    }
-}
-
-#[test]
-fn bundle_of_a_lost_login_comes_from_where_it_is_left() {
-    let (spec, mut seen) = with_certificate(Reference::Absent);
-    let push = seen.children.push.take();
-    seen.children.pull = None;
-    let built = built(&spec, &seen, reasons::DEPENDENCY_NOT_READY);
-    assert_eq!(built.resources.push.as_ref(), push.as_deref());
-}
-
-#[test]
-fn managed_certificate_is_renewed_until_the_brought_one_is_usable() {
-    let spec = registry("{storage: {volume: {size: 20Gi}}, tls: {secretRef: {name: cert}}}");
-    let mut seen = dereferenced(running(&minimal()));
-    seen.tls_secret = Reference::Found(tls_secret("garbage", "garbage"));
-    let built = built(&spec, &seen, reasons::CERTIFICATE_UNUSABLE);
-    assert_eq!(missing(&built), Vec::<&str>::new());
-    assert!(matches!(built.registry.tls, Tls::Managed(_)));
-    let set = built.resources.stateful_set.unwrap();
-    assert_eq!(set.spec, seen.children.stateful_set.as_deref().unwrap().spec);
-    let later = now() + SignedDuration::from_hours(2000);
-    let renewed = renew(&built.registry, &seen.children, CLUSTER_IP, later);
-    assert_ne!(renewed.leaf, built.material.leaf);
 }
 
 #[test]
@@ -333,3 +268,5 @@ fn spec_that_cannot_be_built_ends_early() {
     assert_eq!(decision.problems[0].reason, reasons::INVALID_SPEC);
     assert_eq!(decision.registry, None);
 }
+
+mod certificate;

@@ -2,10 +2,12 @@
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use portolan_crds::conditions::reasons;
 use portolan_crds::v1alpha1::Registry;
 
 use super::*;
+use crate::labels::child_labels;
 use crate::registry_controller::test_support::{now, registry, tls_secret, users_certificate, validated};
 use crate::registry_controller::validate::{Gravity, ValidatedRegistry};
 
@@ -91,6 +93,32 @@ fn unusable_certificates_are_refused_with_the_cause() {
             "{}",
             problem.message
         );
+    }
+}
+
+#[test]
+fn certificate_that_an_operator_made_is_refused_whatever_its_name_and_labels() {
+    let pair = users_certificate(HOST, now() + SignedDuration::from_hours(2400));
+    let mut secret = tls_secret(&pair.certificate_pem, &pair.key_pem);
+    secret.metadata.labels = Some(child_labels(&Names::new("team-a", "depot", "x").unwrap()));
+    let (registry, dereferenced) = with_secret(Reference::Found(secret.clone()));
+    assert!(validated(&registry, &dereferenced).is_ok(), "labels are copied");
+    for made_for in ["depot", "neighbour"] {
+        secret.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "portolan.dev/v1alpha1".to_owned(),
+            kind: "Registry".to_owned(),
+            name: made_for.to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        }]);
+        let (registry, dereferenced) = with_secret(Reference::Found(secret.clone()));
+        let problem = only_problem(&registry, &dereferenced);
+        assert_eq!(
+            (problem.gravity, problem.reason),
+            (Gravity::Unusable, reasons::CERTIFICATE_UNUSABLE)
+        );
+        let said = format!("made for Registry {made_for}; take tls.managed");
+        assert!(problem.message.contains(&said), "{}", problem.message);
     }
 }
 
