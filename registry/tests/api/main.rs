@@ -12,6 +12,7 @@ mod deadlines;
 mod errors;
 mod fixture;
 mod full_volume;
+mod golden;
 mod lists;
 mod manifests;
 mod mounted;
