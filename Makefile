@@ -31,8 +31,8 @@ conformance: ## The official OCI conformance program against the registry, in ev
 conformance-full: ## The same with twenty runs at once, and runs after kill -9, in every way of connecting.
 	@e2e/conformance/run --full
 
-clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, BuildKit, registry:2 against the registry behind TLS and tokens.
-	@$(guarded) e2e/clients/run
+clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, BuildKit, cosign, registry 2.8 and 3.1 against the registry.
+	@$(guarded) e2e/clients/run --all
 
 chart: ## helm lint, and facts about what the chart renders.
 	@charts/tests/run
@@ -59,7 +59,7 @@ crds: ## Write the generated custom resource definitions into the chart.
 	cargo run --locked -q -p portolan-crds --bin crdgen
 
 tools: ## Build Kubernetes and the clients that the tests use (once; cached).
-	@e2e/tools/build $(notdir $(patsubst %/,%,$(dir $(wildcard e2e/tools/*/recipe))))
+	@e2e/tools/build $(notdir $(patsubst %/recipe,%,$(shell grep -L '^# slow: ' e2e/tools/*/recipe)))
 
 deny: ## Licences, banned crates and sources of every dependency, by cargo-deny.
 	@.ci/deny
