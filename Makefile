@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # What takes minutes and has clusters is asked to end, and cleans up, when make itself is killed.
 guarded := setpriv --pdeathsig TERM
 .PHONY: help demo test check unit api conformance conformance-full clients chart admission operator cluster-test e2e \
-	programs images crds tools deny soak cluster-up cluster-down cluster-shell clean
+	programs images crds tools deny soak bench cluster-up cluster-down cluster-shell clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ cluster-shell: ## A shell inside the cluster, with kubectl, helm, crane and ctr.
 soak: ## The registry is killed 500 times under load, then works two minutes without a cut; everything acknowledged is checked.
 	PORTOLAN_SOAK_CUTS=$${PORTOLAN_SOAK_CUTS:-500} PORTOLAN_SOAK_SECONDS=$${PORTOLAN_SOAK_SECONDS:-120} \
 		cargo test --locked --workspace --test kill -- --nocapture --test-threads 1
+
+bench: ## How fast the registry is, beside registry:2: tables of collections, starts, lists and pushes.
+	@$(guarded) registry/benches/run
 
 clean: ## Remove what was built here (not the tools in the cache).
 	cargo clean

@@ -304,7 +304,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn every_source_keeps_the_rules() {
     let (root, mut paths) = (package(), Vec::new());
-    for directory in ["src", "tests", "oci/src", "config/src"] {
+    for directory in ["src", "tests", "benches", "oci/src", "config/src"] {
         sources(&root.join(directory), &mut paths);
     }
     assert!(paths.len() > 60, "only {} sources were found", paths.len());

@@ -1,0 +1,191 @@
+//! Garbage collection, half of everything being garbage, while somebody pulls: a volume is made, a table printed. IO.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use crate::images::{HalfGarbage, check, half_garbage, remove};
+use crate::load::Load;
+use crate::process::{self, PROGRAM};
+use crate::quantiles::Quantiles;
+use crate::scratch::Scratch;
+use crate::server::{Server, Whose, theirs};
+use crate::table::{Table, count, milliseconds, per, ratio};
+
+/// How long pulls are measured without a collection.
+const QUIET: Duration = Duration::from_secs(10);
+const CPU_TARGET: Duration = Duration::from_micros(100);
+const WALL_TARGET: Duration = Duration::from_millis(1);
+const MEMORY_TARGET: f64 = 50e6;
+
+struct Ours {
+    cpu: Duration,
+    wall: Duration,
+    quiet: Quantiles,
+    during: Quantiles,
+    memory_before: u64,
+    memory_added: u64,
+}
+
+struct Theirs {
+    cpu: Duration,
+    wall: Duration,
+}
+
+pub(crate) fn measure(scratch: &Scratch, blobs: usize, peer: Option<&Path>) -> anyhow::Result<()> {
+    let made = half_garbage(scratch, "g1", blobs)?;
+    let ours = collect(&made)?;
+    check(&made.volume, false)?;
+    remove(&made.volume)?;
+    let theirs = match peer {
+        Some(program) => {
+            let made = half_garbage(scratch, "g2", blobs)?;
+            let theirs = collect_with_theirs(program, &made)?;
+            remove(&made.volume)?;
+            Some(theirs)
+        }
+        None => None,
+    };
+    print(&made, &ours, theirs.as_ref());
+    Ok(())
+}
+
+fn print(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) {
+    let title = format!(
+        "Garbage collection of {} blobs, {} of them garbage, while manifests are pulled",
+        count(made.blobs as u64),
+        count(made.garbage as u64)
+    );
+    let mut table = Table::new(title);
+    let microseconds = |cpu: Duration| format!("{:.1} µs", per(cpu, made.blobs).as_secs_f64() * 1e6);
+    table.goal(
+        "CPU for each blob examined",
+        microseconds(ours.cpu),
+        theirs.map(|it| microseconds(it.cpu)),
+        "100 µs",
+        ratio(per(ours.cpu, made.blobs), CPU_TARGET),
+    );
+    let deleted = |wall: Duration| milliseconds(per(wall, made.garbage));
+    table.goal(
+        "time for each blob deleted",
+        deleted(ours.wall),
+        theirs.map(|it| deleted(it.wall)),
+        "1 ms",
+        ratio(per(ours.wall, made.garbage), WALL_TARGET),
+    );
+    let seconds = |wall: Duration| format!("{:.1} s", wall.as_secs_f64());
+    table.row(
+        "time of the whole run",
+        seconds(ours.wall),
+        theirs.map(|it| seconds(it.wall)),
+    );
+    let offline = theirs.map(|_| "offline".to_owned());
+    table.row(
+        "manifest GET without, median",
+        milliseconds(ours.quiet.median()),
+        offline.clone(),
+    );
+    table.row(
+        "manifest GET during, median",
+        milliseconds(ours.during.median()),
+        offline.clone(),
+    );
+    table.row(
+        "manifest GET without, p99",
+        milliseconds(ours.quiet.p99()),
+        offline.clone(),
+    );
+    table.goal(
+        "manifest GET during, p99",
+        milliseconds(ours.during.p99()),
+        offline,
+        "2 × without",
+        ratio(ours.during.p99(), ours.quiet.p99() * 2),
+    );
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    table.row("memory before", megabytes(ours.memory_before), None);
+    let share = made.blobs as f64 / 500_000.0;
+    table.goal(
+        "memory added at the peak",
+        megabytes(ours.memory_added),
+        None,
+        "50 MB at 500,000",
+        ours.memory_added as f64 / MEMORY_TARGET / share.max(1.0),
+    );
+    table.print();
+}
+
+fn collect(made: &HalfGarbage) -> anyhow::Result<Ours> {
+    let server = Server::start(Whose::Ours, &made.volume)?;
+    // Pulls come into the caches first, and the memory that they need is not the collection's.
+    let load = Load::start(server.address, &made.paths);
+    thread::sleep(QUIET / 5);
+    load.end()?;
+    let load = Load::start(server.address, &made.paths);
+    let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
+    thread::sleep(QUIET);
+    let cpu_of_pulls =
+        process::cpu(server.pid())?.saturating_sub(cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+    let quiet = load.end()?;
+    process::forget_peak(server.pid())?;
+    let (memory_before, _) = process::memory(server.pid())?;
+    let load = Load::start(server.address, &made.paths);
+    let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
+    let report = run_gc(&made.volume)?;
+    let wall = began.elapsed();
+    let cpu = process::cpu(server.pid())?.saturating_sub(cpu);
+    let during = load.end()?;
+    let (_, peak) = process::memory(server.pid())?;
+    server.stop()?;
+    let (examined, freed) = (&report["examined"]["blobs"], &report["freed"]["blobs"]);
+    ensure!(
+        examined == made.blobs && freed == made.garbage,
+        "the collection examined {examined} of {} blobs and freed {freed} of {}: {report}",
+        made.blobs,
+        made.garbage
+    );
+    Ok(Ours {
+        cpu: cpu.saturating_sub(wall.mul_f64(cpu_of_pulls)),
+        wall,
+        quiet,
+        during,
+        memory_before,
+        memory_added: peak.saturating_sub(memory_before),
+    })
+}
+
+fn run_gc(volume: &Path) -> anyhow::Result<Value> {
+    let mut command = Command::new(PROGRAM);
+    command.args(["gc", "--grace", "0s", "--output", "json", "--socket"]);
+    command.arg(volume.join("portolan/v1/admin.sock"));
+    let output = command.output().context("cannot run gc")?;
+    if !output.status.success() {
+        bail!("gc says: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn collect_with_theirs(program: &Path, made: &HalfGarbage) -> anyhow::Result<Theirs> {
+    let config = made.volume.with_extension("yaml");
+    std::fs::write(&config, theirs(&made.volume, ([127, 0, 0, 1], 0).into()))?;
+    let mut command = Command::new(program);
+    command.env_clear().arg("garbage-collect").arg(&config);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let (cpu, began) = (process::cpu_of_children()?, Instant::now());
+    let status = command.status().context("cannot run registry:2")?;
+    ensure!(
+        status.success(),
+        "garbage-collect of registry:2 ended with {status}"
+    );
+    Ok(Theirs {
+        cpu: process::cpu_of_children()?.saturating_sub(cpu),
+        wall: began.elapsed(),
+    })
+}

@@ -1,0 +1,113 @@
+//! How fast the registry is: starts the real program over volumes that it makes, beside `registry:2` if that is there, and
+//! prints tables. Figures are shown, not judged: it only fails when something does not work. IO.
+
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "nobody reads the sixteenth digit of a ratio"
+)]
+
+mod client;
+mod collection;
+mod images;
+mod layout;
+mod load;
+mod pages;
+mod process;
+mod pushes;
+mod quantiles;
+mod scratch;
+mod server;
+mod starts;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use self::scratch::Scratch;
+
+/// Measures the registry on this machine's disk and prints tables.
+#[derive(Debug, Parser)]
+#[command(name = "make bench", after_help = EXAMPLES)]
+struct Args {
+    /// What to measure.
+    #[arg(
+        value_name = "PART",
+        value_enum,
+        env = "PORTOLAN_BENCH_PARTS",
+        value_delimiter = ' '
+    )]
+    parts: Vec<Part>,
+    /// How many blobs are on the volume that is collected.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "PORTOLAN_BENCH_BLOBS",
+        default_value_t = 100_000
+    )]
+    blobs: usize,
+    /// How many images are on the volume on which the registry starts, and how many tags in its largest repository.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "PORTOLAN_BENCH_IMAGES",
+        default_value_t = 100_000
+    )]
+    images: usize,
+    /// Where the volumes are made, on the disk that is to be measured.
+    #[arg(long, value_name = "DIRECTORY", env = "PORTOLAN_BENCH_DIR")]
+    directory: Option<PathBuf>,
+    /// The program of registry:2; without it, its column stays empty.
+    #[arg(long, value_name = "FILE", env = "PORTOLAN_BENCH_PEER")]
+    peer: Option<PathBuf>,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Garbage collection beside pulls.
+    Gc,
+    /// From nothing to the first answer.
+    Start,
+    /// Lists of tags.
+    Tags,
+    /// Small pushes.
+    Push,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  make bench
+  PORTOLAN_BENCH_PARTS=\"gc push\" PORTOLAN_BENCH_BLOBS=500000 PORTOLAN_BENCH_DIR=/srv/scratch make bench";
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let measures = |part| args.parts.is_empty() || args.parts.contains(&part);
+    let scratch = Scratch::new(args.directory.as_deref())?;
+    println!("{}", process::machine(scratch.path()));
+    let peer = args.peer.as_deref();
+    if peer.is_none() {
+        println!("registry:2 is not measured: PORTOLAN_BENCH_PEER does not say where its program is.");
+    }
+    images::prove_layout(&scratch)?;
+    if measures(Part::Push) {
+        pushes::measure(&scratch, peer)?;
+    }
+    if measures(Part::Start) || measures(Part::Tags) {
+        let volumes = starts::Volumes::write(&scratch, args.images)?;
+        if measures(Part::Start) {
+            starts::measure(&scratch, &volumes, peer)?;
+        }
+        if measures(Part::Tags) {
+            pages::measure(&scratch, &volumes, peer)?;
+        }
+        volumes.remove()?;
+    }
+    if measures(Part::Gc) {
+        collection::measure(&scratch, args.blobs, peer)?;
+    }
+    Ok(())
+}

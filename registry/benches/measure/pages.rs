@@ -1,0 +1,113 @@
+//! One page of a long list of tags against the same page of a short one. IO.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::images::tag_name;
+use crate::quantiles::Quantiles;
+use crate::scratch::Scratch;
+use crate::server::{Server, Whose};
+use crate::starts::{FEW_TAGS, Volumes};
+use crate::table::{Table, count, milliseconds, ratio};
+
+/// With so many tags on each, the hundredth page is the last one of the short list.
+const ON_PAGE: usize = FEW_TAGS / PAGE;
+const PAGE: usize = 100;
+const REPEATS: usize = 300;
+/// registry:2 reads all tags for each page.
+const REPEATS_OF_THEIRS: usize = 5;
+
+struct Pages {
+    first: Duration,
+    few: Duration,
+    many: Duration,
+    end_of_many: Duration,
+}
+
+pub(crate) fn measure(_: &Scratch, volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<()> {
+    let ours = pages(Whose::Ours, volumes, REPEATS)?;
+    let theirs = match peer {
+        Some(program) => Some(pages(Whose::Theirs(program), volumes, REPEATS_OF_THEIRS)?),
+        None => None,
+    };
+    let theirs = theirs.as_ref();
+    let (few, many) = (count(FEW_TAGS as u64), count(volumes.images as u64));
+    let mut table = Table::new(format!("Lists of tags, pages of {ON_PAGE}, median"));
+    let what = format!("the very first page of {many}");
+    table.row(
+        &what,
+        milliseconds(ours.first),
+        theirs.map(|it| milliseconds(it.first)),
+    );
+    let what = format!("page {PAGE} of {few}");
+    table.row(
+        &what,
+        milliseconds(ours.few),
+        theirs.map(|it| milliseconds(it.few)),
+    );
+    table.goal(
+        &format!("page {PAGE} of {many}"),
+        milliseconds(ours.many),
+        theirs.map(|it| milliseconds(it.many)),
+        &format!("2 × of {few}"),
+        ratio(ours.many, ours.few * 2),
+    );
+    table.goal(
+        &format!("the last page of {many}"),
+        milliseconds(ours.end_of_many),
+        theirs.map(|it| milliseconds(it.end_of_many)),
+        &format!("2 × of {few}"),
+        ratio(ours.end_of_many, ours.few * 2),
+    );
+    table.print();
+    Ok(())
+}
+
+fn pages(whose: Whose<'_>, volumes: &Volumes, repeats: usize) -> anyhow::Result<Pages> {
+    let server = Server::start(whose, &volumes.many)?;
+    let mut client = Client::connect(server.address)?;
+    let before_page = FEW_TAGS - ON_PAGE;
+    let first = page(&mut client, "tags/many", 0, volumes.images)?;
+    page(&mut client, "tags/few", 0, FEW_TAGS)?;
+    let (mut few, mut many, mut end) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..repeats {
+        few.push(page(&mut client, "tags/few", before_page, FEW_TAGS)?);
+        many.push(page(&mut client, "tags/many", before_page, volumes.images)?);
+        end.push(page(
+            &mut client,
+            "tags/many",
+            volumes.images - ON_PAGE,
+            volumes.images,
+        )?);
+    }
+    server.stop()?;
+    Ok(Pages {
+        first,
+        few: Quantiles::of(few).median(),
+        many: Quantiles::of(many).median(),
+        end_of_many: Quantiles::of(end).median(),
+    })
+}
+
+/// The page that begins with the tag of this number.
+fn page(client: &mut Client, repository: &str, from: usize, tags: usize) -> anyhow::Result<Duration> {
+    let after = match from.checked_sub(1) {
+        Some(before) => format!("&last={}", tag_name(before)),
+        None => String::new(),
+    };
+    let path = format!("/v2/{repository}/tags/list?n={ON_PAGE}{after}");
+    let began = Instant::now();
+    let answer = client.get(&path)?;
+    let took = began.elapsed();
+    let list: Value = serde_json::from_slice(&answer.body)?;
+    let wanted: Vec<String> = (from..tags.min(from + ON_PAGE)).map(tag_name).collect();
+    ensure!(
+        list["tags"] == serde_json::json!(wanted),
+        "{path} was answered {list}"
+    );
+    Ok(took)
+}

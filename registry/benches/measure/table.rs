@@ -1,0 +1,174 @@
+//! What is printed: figures come in, lines that people read come out, with a bar for how much of the target is used.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// One line.
+pub(crate) struct Row {
+    what: String,
+    ours: String,
+    theirs: String,
+    target: String,
+    /// Of the target.
+    used: Option<f64>,
+}
+
+pub(crate) struct Table {
+    title: String,
+    rows: Vec<Row>,
+}
+
+/// So long is a bar that just reaches the target.
+const BAR: usize = 20;
+/// From an eighth of a cell to all of it.
+const PARTS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
+
+impl Table {
+    pub(crate) fn new(title: String) -> Self {
+        Self {
+            title,
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn row(&mut self, what: &str, ours: String, theirs: Option<String>) {
+        self.rows.push(Row {
+            what: what.to_owned(),
+            ours,
+            theirs: theirs.unwrap_or_else(|| "-".to_owned()),
+            target: String::new(),
+            used: None,
+        });
+    }
+
+    /// A line with a target.
+    pub(crate) fn goal(&mut self, what: &str, ours: String, theirs: Option<String>, target: &str, used: f64) {
+        self.row(what, ours, theirs);
+        if let Some(row) = self.rows.last_mut() {
+            target.clone_into(&mut row.target);
+            row.used = Some(used);
+        }
+    }
+
+    pub(crate) fn print(&self) {
+        println!("\n{}\n{}", self.title, "─".repeat(self.title.chars().count()));
+        let width = |text: fn(&Row) -> &str, least: usize| {
+            self.rows
+                .iter()
+                .map(|row| text(row).chars().count())
+                .max()
+                .unwrap_or(0)
+                .max(least)
+        };
+        let (what, ours) = (width(|row| &row.what, 0), width(|row| &row.ours, 8));
+        let (theirs, target) = (width(|row| &row.theirs, 10), width(|row| &row.target, 6));
+        println!(
+            "  {:what$}  {:>ours$}  {:>theirs$}  {:>target$}  used of the target",
+            "", "Portolan", "registry:2", "target"
+        );
+        for row in &self.rows {
+            let used = row.used.map_or_else(String::new, bar);
+            let line = format!(
+                "  {:what$}  {:>ours$}  {:>theirs$}  {:>target$}  {used}",
+                row.what, row.ours, row.theirs, row.target
+            );
+            println!("{}", line.trim_end());
+        }
+    }
+}
+
+/// `▕██████▌             ▏ 0.33`; what is beyond the target goes over the edge.
+fn bar(used: f64) -> String {
+    let mut text = String::from("▕");
+    let eighths = (0..BAR * 12)
+        .take_while(|it| *it as f64 + 0.5 < used * (BAR * 8) as f64)
+        .count();
+    for cell in 0..BAR.max(eighths.div_ceil(8)) {
+        if cell == BAR {
+            text.push('▏');
+        }
+        text.push(match eighths.saturating_sub(cell * 8) {
+            0 => ' ',
+            part => PARTS[part.min(8) - 1],
+        });
+    }
+    if eighths.div_ceil(8) <= BAR {
+        text.push('▏');
+    }
+    let _ = write!(text, " {used:.2}"); // writing to a string does not fail
+    text
+}
+
+/// `12,345`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> String {
+    let number = duration.as_secs_f64() * 1000.0;
+    match number {
+        ..1.0 => format!("{number:.3} ms"),
+        ..100.0 => format!("{number:.2} ms"),
+        _ => format!("{number:.0} ms"),
+    }
+}
+
+pub(crate) fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64().max(1e-9)
+}
+
+pub(crate) fn per(duration: Duration, number: usize) -> Duration {
+    duration / u32::try_from(number.max(1)).unwrap_or(u32::MAX)
+}
+
+/// How far something long has come: on a terminal a line that changes, elsewhere one line at its end.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: usize,
+    began: Instant,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, total: usize) -> Self {
+        Self {
+            what,
+            total,
+            began: Instant::now(),
+            shown: None,
+        }
+    }
+
+    pub(crate) fn at(&mut self, done: usize) {
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed().as_millis() > 200);
+        if is_due && std::io::stdout().is_terminal() {
+            print!(
+                "\r\x1b[K  {}: {} of {}",
+                self.what,
+                count(done as u64),
+                count(self.total as u64)
+            );
+            drop(std::io::stdout().flush());
+            self.shown = Some(Instant::now());
+        }
+    }
+
+    pub(crate) fn end(self) {
+        let seconds = self.began.elapsed().as_secs();
+        if self.shown.is_some() {
+            print!("\r\x1b[K");
+        }
+        if seconds > 2 {
+            println!("  {}: {} in {seconds} s", self.what, count(self.total as u64));
+        }
+    }
+}
