@@ -1,12 +1,14 @@
 //! Reads stored bytes again, slowly, and moves aside what is not what its digest says, so that the next push heals it.
 //! A speed comes in, a status goes out; IO in blocking threads.
 //!
-//! A pass goes through all digests in order; where it is is kept on the volume, so that a restart goes on there. What
-//! looks damaged is hashed once more with its digest locked before it is moved: a push may have healed it meanwhile.
+//! A pass goes through all digests in order; where it is is kept on the volume, so that a restart goes on there. Bytes
+//! are read from the disk, and what nobody used lately is forgotten again. What looks damaged is hashed once more, then
+//! moved if it is still the same file once its digest is locked: a push may have healed it meanwhile.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use super::disk::lock;
 use super::error::Fault;
+use super::from_disk::{forget_pages, is_remembered};
 use super::links::{names_in, read_file};
 use super::{Inner, Store, blocking};
 
@@ -49,10 +52,31 @@ pub struct ScrubStatus {
 }
 
 /// What became of a look at a blob.
-enum Seen {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
     Good(u64),
-    Damaged(u64),
+    Damaged(u64, Identity),
     Gone,
+}
+
+/// What tells a file from another one, and from itself with other bytes: device, inode, size, and when it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    written: (i64, i64),
+}
+
+impl From<std::fs::Metadata> for Identity {
+    fn from(metadata: std::fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            written: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 impl Store {
@@ -126,7 +150,10 @@ impl Store {
         let text = serde_json::json!(self.scrub_status()).to_string();
         blocking(move || {
             let _held = permit;
-            inner.disk.write_small(&inner.keys.scrub(), text.as_bytes())
+            match inner.disk.write_small(&inner.keys.scrub(), text.as_bytes()) {
+                Err(Fault::Full { .. }) => Ok(()), // after a restart some is read twice
+                written => written,
+            }
         })
         .await
     }
@@ -148,11 +175,15 @@ impl Store {
     }
 
     async fn scrub_one(&self, digest: &Digest, bytes_per_second: NonZeroU64) -> Result<(), Fault> {
-        let seen = match self.look(digest, Some(bytes_per_second)).await {
-            Ok(Seen::Damaged(_)) => self.move_aside(digest).await?,
-            Ok(seen) => Ok(seen),
-            Err(error) => Err(error),
-        };
+        let mut seen = self.look(digest, bytes_per_second).await;
+        if matches!(seen, Ok(Seen::Damaged(..))) {
+            seen = self.look(digest, bytes_per_second).await;
+        }
+        if let Ok(Seen::Damaged(_, identity)) = seen
+            && !self.move_aside(digest, identity).await?
+        {
+            seen = Ok(Seen::Gone);
+        }
         let mut status = lock(&self.inner.scrub);
         status.position = Some(digest.clone());
         match seen {
@@ -160,7 +191,7 @@ impl Store {
                 status.blobs += 1;
                 status.bytes += bytes;
             }
-            Ok(Seen::Damaged(bytes)) => {
+            Ok(Seen::Damaged(bytes, _)) => {
                 status.blobs += 1;
                 status.bytes += bytes;
                 status.damaged += 1;
@@ -176,18 +207,22 @@ impl Store {
         Ok(())
     }
 
-    /// Hashes one file; slowly, unless its digest is locked meanwhile.
-    async fn look(&self, digest: &Digest, bytes_per_second: Option<NonZeroU64>) -> io::Result<Seen> {
+    /// Hashes what the disk has of one file, slowly.
+    pub(super) async fn look(&self, digest: &Digest, bytes_per_second: NonZeroU64) -> io::Result<Seen> {
         let path = self.inner.keys.blob(digest);
-        let opened = blocking(move || File::open(path)).await;
-        let mut file = match opened {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::Gone),
+        let opened = blocking(move || {
+            let file = File::open(path)?;
+            let identity = Identity::from(file.metadata()?);
+            let is_remembered = is_remembered(&file);
+            forget_pages(&file);
+            Ok((file, identity, is_remembered))
+        });
+        let (mut file, identity, is_remembered) = match opened.await {
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return Ok(Seen::Gone),
             opened => opened?,
         };
         let (mut hasher, mut bytes) = (Hasher::new(digest.algorithm()), 0);
-        if let Some(speed) = bytes_per_second {
-            rest(FILE_COST, speed).await;
-        }
+        rest(FILE_COST, bytes_per_second).await;
         loop {
             let length;
             (file, hasher, length) = blocking(move || piece(file, hasher)).await?;
@@ -195,45 +230,52 @@ impl Store {
                 break;
             }
             bytes += length;
-            if let Some(speed) = bytes_per_second {
-                rest(length, speed).await;
-            }
+            rest(length, bytes_per_second).await;
+        }
+        if !is_remembered {
+            blocking(move || forget_pages(&file)).await;
         }
         Ok(if hasher.finish() == *digest {
             Seen::Good(bytes)
         } else {
-            Seen::Damaged(bytes)
+            Seen::Damaged(bytes, identity)
         })
     }
 
-    /// Looks once more, alone, and moves the file to the quarantine if it is still damaged.
-    async fn move_aside(&self, digest: &Digest) -> Result<io::Result<Seen>, Fault> {
+    /// Moves a damaged file to the quarantine. False: another one has come in its place, or none.
+    pub(super) async fn move_aside(&self, digest: &Digest, damaged: Identity) -> Result<bool, Fault> {
         let permit = self.inner.permit().await?;
         let stripes = self.inner.locks.hold(&[digest], &[]).await;
-        let seen = self.look(digest, None).await;
-        if !matches!(seen, Ok(Seen::Damaged(_))) {
-            return Ok(seen);
-        }
-        let (inner, moved) = (Arc::clone(&self.inner), digest.clone());
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
         blocking(move || {
             let _held = (permit, stripes);
-            inner.quarantine(&moved)
+            inner.quarantine(&digest, damaged)
         })
-        .await?;
-        Ok(seen)
+        .await
     }
 }
 
 impl Inner {
-    fn quarantine(&self, digest: &Digest) -> Result<(), Fault> {
+    fn quarantine(&self, digest: &Digest, damaged: Identity) -> Result<bool, Fault> {
         let name = format!("{}-{}", digest.algorithm(), digest.hex());
         let (path, target) = (self.keys.blob(digest), self.free_place(&name));
-        self.disk.publish(&path, &target)?;
-        tracing::error!(
-            "blob {digest} was damaged and is now at \"{}\": push it again, from now on it is asked for",
-            target.display()
-        );
-        Ok(())
+        let now = std::fs::metadata(&path).ok().map(Identity::from);
+        if now != Some(damaged) {
+            return Ok(false);
+        }
+        match self.disk.publish(&path, &target) {
+            Err(Fault::Full { .. }) => tracing::error!(
+                "blob {digest} is damaged, and the volume is too full to move it aside: free space, and push it again"
+            ),
+            moved => {
+                moved?;
+                tracing::error!(
+                    "blob {digest} was damaged and is now at \"{}\": push it again, from now on it is asked for",
+                    target.display()
+                );
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -7,14 +7,15 @@ async fn a_hold_waits_for_the_batch_in_flight_and_outlives_the_process() {
     let volume = Volume::new();
     let store = volume.open().await;
     let batch = store.inner.holds.batch().await;
-    let waiting = tokio::spawn({
+    let mut waiting = tokio::spawn({
         let store = store.clone();
         async move { store.hold("backup").await }
     });
     while store.inner.first_hold().unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(!waiting.is_finished());
+    let waits = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+    assert!(waits.is_err(), "it was set while a batch was under way");
     drop(batch);
     waiting.await.unwrap().unwrap();
     store.close().await;

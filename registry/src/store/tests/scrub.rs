@@ -1,9 +1,12 @@
 //! Scrubbing finds what has rotted, moves it aside, and goes on where it was.
 
 use std::fs;
+use std::io;
 use std::num::NonZeroU64;
 
 use super::*;
+use crate::store::disk::{Seam, Step};
+use crate::store::scrub::Seen;
 
 const FAST: NonZeroU64 = NonZeroU64::MAX;
 
@@ -70,4 +73,48 @@ async fn scrubbing_is_as_slow_as_it_is_told_to_be() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test]
+async fn what_was_pushed_again_meanwhile_is_not_moved_aside() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    let blob = push_blob(&store, &name, b"good").await;
+    fs::write(volume.keys().blob(&blob), "g00d").unwrap();
+    let Ok(Seen::Damaged(4, identity)) = store.look(&blob, FAST).await else {
+        panic!("it is damaged");
+    };
+    push_blob(&store, &name, b"good").await;
+    assert!(!store.move_aside(&blob, identity).await.unwrap());
+    assert_eq!(store.look(&blob, FAST).await.unwrap(), Seen::Good(4));
+    assert!(!volume.keys().quarantine().exists());
+}
+
+/// Finds no space for what is moved aside, nor for notes.
+struct Full;
+
+impl Seam for Full {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        let is_grown =
+            path.ends_with("scrub.json") || path.components().any(|it| it.as_os_str() == "quarantine");
+        if is_grown && matches!(step, Step::Rename | Step::CreateDirectory) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_pass_over_a_full_volume_comes_to_its_end_and_leaves_damage_in_its_place() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = Store::open_through(volume.options(), Box::new(Full))
+        .await
+        .unwrap();
+    let blob = push_blob(&store, &name, b"good").await;
+    push_blob(&store, &name, b"other").await;
+    fs::write(volume.keys().blob(&blob), "g00d").unwrap();
+    let done = store.scrub(FAST).await.unwrap();
+    assert_eq!((done.blobs, done.damaged), (2, 1));
+    assert!(done.last_finished_at.is_some());
+    assert!(volume.keys().blob(&blob).exists());
 }
