@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error_chain;
 use crate::metrics::Metrics;
-use crate::store::{CollectError, CollectOptions, CollectProgress, CollectReport, Store};
+use crate::store::{CollectOptions, CollectProgress, CollectReport, Store};
 
 use super::status::RunningCollection;
 
@@ -117,6 +118,23 @@ impl Collections {
     }
 }
 
+/// A run that may have begun. When it goes, also by a panic, no run goes on.
+struct Beginning {
+    inner: Arc<Inner>,
+    has_begun: Arc<AtomicBool>,
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if self.has_begun.load(Ordering::SeqCst) {
+            self.inner.running().take();
+            if std::thread::panicking() {
+                self.inner.metrics.collection_failed();
+            }
+        }
+    }
+}
+
 impl Inner {
     fn running(&self) -> MutexGuard<'_, Option<RunningCollection>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,9 +147,16 @@ impl Inner {
     ) -> Line {
         let (started_at, observer) = ((self.clock)(), self.clone());
         let is_dry = options.dry_run;
-        // A run that is refused because of another one reports no progress, so it never shows up here.
+        // A run that is refused, because of another one or for its options, reports no progress and never shows up here.
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let beginning = Beginning {
+            inner: self.clone(),
+            has_begun: has_begun.clone(),
+        };
+        let begins = has_begun.clone();
         let observe = move |now: CollectProgress| {
             progress.send_replace(Some(now));
+            begins.store(true, Ordering::SeqCst);
             let mut running = observer.running();
             let started_at = running.as_ref().map_or(started_at, |before| before.started_at);
             *running = Some(RunningCollection {
@@ -140,10 +165,7 @@ impl Inner {
             });
         };
         let outcome = self.store.collect(options, observe).await;
-        let is_other = matches!(outcome, Err(CollectError::AlreadyRunning { .. }));
-        if !is_other {
-            self.running().take();
-        }
+        drop(beginning);
         match outcome {
             Ok(report) => {
                 tracing::info!(
@@ -161,7 +183,7 @@ impl Inner {
             Err(error) => {
                 let sentence = error_chain(&error);
                 tracing::warn!("garbage collection did not end well: {sentence}");
-                if !is_other {
+                if has_begun.load(Ordering::SeqCst) {
                     self.metrics.collection_failed();
                 }
                 Line::Error(sentence)
@@ -212,4 +234,57 @@ fn text(line: &Line) -> Bytes {
     let mut text = serde_json::json!(line).to_string();
     text.push('\n');
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Requirements, StoreOptions, VolumeOptions};
+    use futures::StreamExt as _;
+    use portolan_oci::{Algorithm, Digest};
+    use std::sync::atomic::AtomicUsize;
+    use std::time::SystemTime;
+
+    async fn last_line(collections: &Collections) -> Line {
+        let options = CollectOptions {
+            grace: Duration::ZERO,
+            ..CollectOptions::default()
+        };
+        let lines: Vec<_> = collections.start(options).collect().await;
+        serde_json::from_slice(lines.last().unwrap().as_ref().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_that_panics_is_over_and_the_next_one_begins() {
+        let volume = tempfile::tempdir().unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"x");
+        let layers = "docker/registry/v2/repositories/a/_layers/sha256";
+        let link = volume.path().join(layers).join(digest.hex());
+        std::fs::create_dir_all(&link).unwrap();
+        std::fs::write(link.join("link"), digest.as_str()).unwrap();
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let calls = left.clone();
+        let clock = move || {
+            let is_good = calls.fetch_sub(1, Ordering::SeqCst) > 0;
+            assert!(is_good, "the clock stands still");
+            SystemTime::UNIX_EPOCH
+        };
+        let store = Store::open(StoreOptions {
+            path: volume.path().to_owned(),
+            volume: VolumeOptions::default(),
+            lock_timeout: Duration::ZERO,
+            upload_idle_timeout: Duration::MAX,
+            requirements: Requirements::default(),
+            clock: Arc::new(clock),
+            random: Arc::new(|| [7; 16]),
+        })
+        .await
+        .unwrap();
+        let collections = Collections::new(store, Metrics::new(), Arc::new(|| Timestamp::UNIX_EPOCH));
+        left.store(1, Ordering::SeqCst); // the run asks when it begins, and when it removes the link
+        assert!(matches!(last_line(&collections).await, Line::Error(_)));
+        assert!(collections.running().is_none());
+        left.store(usize::MAX, Ordering::SeqCst);
+        assert!(matches!(last_line(&collections).await, Line::Report(report) if report.freed.links == 1));
+    }
 }

@@ -109,6 +109,7 @@ impl TagLists {
             State::Full(tags) if is_there => known.cost += usize::from(tags.insert(tag.clone())),
             State::Full(tags) => known.cost -= usize::from(tags.remove(tag)),
         }
+        known.make_room(self.most);
     }
 
     /// Lets go of a list that may be wrong. Whoever fills it now keeps it for one answer.

@@ -103,3 +103,15 @@ fn the_list_not_asked_for_the_longest_goes_when_there_are_too_many_tags() {
     assert!(known(&lists, "a").is_some() && known(&lists, "c").is_some());
     assert_eq!(lock(&lists.known).cost, 2 * (EMPTY_LIST + 1));
 }
+
+#[test]
+fn a_list_that_grows_takes_the_room_of_one_that_nobody_asks_for() {
+    let lists = TagLists::new(3 * EMPTY_LIST);
+    all(&lists, "a", &["x"]);
+    all(&lists, "b", &["x"]);
+    for number in 0..EMPTY_LIST {
+        lists.note(&name("b"), &format!("t{number}").parse().unwrap(), true);
+    }
+    assert_eq!(known(&lists, "b").unwrap().len(), EMPTY_LIST + 1);
+    assert_eq!(known(&lists, "a"), None);
+}
