@@ -1,6 +1,6 @@
 //! Parsed manifests: what a document claims to be and which content it names. Bytes come in, values go out; pure.
 //!
-//! The store asks three things of a manifest: may it be stored ([`Manifest::parse`]), what does it name
+//! The store asks three things of a manifest: may it be stored ([`Manifest::accept`]), what does it name
 //! ([`Manifest::edges`]), and how does it appear among the referrers of its subject
 //! ([`Manifest::referrer_descriptor`]).
 
@@ -17,7 +17,7 @@ pub use invalid::InvalidManifest;
 pub use parse::{stored_media_type, stored_names};
 pub use references::References;
 
-/// A manifest or index that this registry accepts.
+/// A manifest or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// What the document is; served as `Content-Type`.

@@ -37,4 +37,8 @@ pub enum InvalidManifest {
         "the manifest has neither \"config\" nor \"layers\" nor \"manifests\", so it cannot be told what it is: set mediaType"
     )]
     Shapeless,
+    #[error(
+        "the manifest names {named} different blobs and manifests, and at most {most} are taken: split it into several, and push an index of them"
+    )]
+    NamesTooMuch { named: usize, most: usize },
 }

@@ -18,8 +18,8 @@ use super::error::{BlobError, Fault};
 use super::links::{exists, read_link, renewed_at};
 use super::{Inner, Store, blocking};
 
-/// Times of links are not kept more exactly than that: a pull shall not write.
-const RENEW_AFTER: Duration = Duration::from_hours(1);
+/// Times of links are not kept more exactly than that: a pull shall not write. Half of the shortest grace.
+const RENEW_AFTER: Duration = Duration::from_mins(30);
 
 /// Where a blob may be mounted from.
 #[derive(Clone)]

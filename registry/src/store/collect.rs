@@ -48,6 +48,8 @@ pub struct CollectOptions {
     pub dry_run: bool,
 }
 
+/// Whoever asks for something finds it for half of this, see `RENEW_AFTER`, unless there is no grace at all.
+const SHORTEST_GRACE: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 impl Default for CollectOptions {
@@ -67,6 +69,11 @@ pub enum CollectError {
     #[error("a collection has been running since {since}: wait until it has ended")]
     AlreadyRunning { since: jiff::Timestamp },
     #[error(
+        "a grace of {} minutes is too short for pushes that go on: say 1h or more, or 0s where losing a race costs only a retry",
+        .grace.as_secs() / 60
+    )]
+    ShortGrace { grace: Duration },
+    #[error(
         "\"{path}\" lists feature \"{feature}\", which this version does not know and might damage: run the version that wrote it"
     )]
     UnknownFeature {
@@ -84,6 +91,9 @@ impl Store {
         options: CollectOptions,
         progress: impl Fn(CollectProgress) + Send + Sync + 'static,
     ) -> Result<CollectReport, CollectError> {
+        if !options.grace.is_zero() && options.grace < SHORTEST_GRACE {
+            return Err(CollectError::ShortGrace { grace: options.grace });
+        }
         let inner = &self.inner;
         let progress: Progress = Arc::new(progress);
         let (now, began) = ((inner.options.clock)(), Instant::now());

@@ -210,6 +210,10 @@ impl Keys {
         self.own.join("untagged").join(repository.as_str()).join("_")
     }
 
+    pub(super) fn absent_in(&self, repository: &RepositoryName) -> PathBuf {
+        self.own.join("absent").join(repository.as_str()).join("_")
+    }
+
     pub(super) fn trash(&self) -> PathBuf {
         self.own.join("trash")
     }

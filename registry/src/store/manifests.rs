@@ -77,7 +77,7 @@ impl Store {
         manner: Manner<'_>,
         bytes: Bytes,
     ) -> Result<PutOutcome, ManifestError> {
-        let manifest = Manifest::parse(manner.content_type, &bytes)?;
+        let manifest = Manifest::accept(manner.content_type, &bytes)?;
         let (digest, tags) = identify(reference, manner.extra_tags, &bytes)?;
         let precondition = manner.precondition;
         let permit = self.inner.permit().await?;
@@ -105,16 +105,15 @@ impl Store {
             if tags.is_empty() {
                 inner.check_manifest(&repository, &digest, &precondition)?;
             }
-            inner.arming.note(|| Root::Manifest {
-                repository: repository.clone(),
-                digest: digest.clone(),
-                references: manifest.references(),
-            });
+            let noted = inner
+                .arming
+                .note(|| Root::manifest(&repository, &digest, &manifest.references()));
             inner.record_absent(&repository, &digest, &absent)?;
             inner.put(&repository, &manifest, &digest, &bytes)?;
             for tag in &tags {
                 inner.write_tag(&repository, tag, &digest)?;
             }
+            noted.stored();
             Ok(PutOutcome {
                 digest,
                 subject: manifest.subject,

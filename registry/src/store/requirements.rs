@@ -2,15 +2,17 @@
 //! blocking IO.
 //!
 //! What an accepted manifest names and the repository does not have is recorded before the manifest is there. So whoever
-//! checks a volume can tell what never came from what was lost.
+//! checks a volume can tell what never came from what was lost. What has come since, a collection takes from the record.
+
+use std::collections::BTreeSet;
 
 use portolan_oci::{Digest, RepositoryName};
 
-use crate::manifest::{EdgeKind, Manifest};
+use crate::manifest::{Edge, EdgeKind, Manifest};
 
 use super::Inner;
 use super::error::{Fault, ManifestError};
-use super::links::{exists, read_link};
+use super::links::{exists, read_file, read_link};
 
 /// Which manifests are taken although something that they name is not in the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,5 +102,62 @@ impl Inner {
             self.disk.remove_file(&path)?;
         }
         Ok(())
+    }
+
+    /// What was absent when a manifest came, and is there now.
+    pub(super) fn came_since(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+    ) -> Result<Vec<Digest>, Fault> {
+        let absent = self.absent_of(repository, manifest)?;
+        if absent.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = match self.read_manifest(repository, manifest) {
+            Err(Fault::Damaged { .. }) => None, // nobody knows what it names
+            stored => stored?,
+        };
+        let parsed = stored.and_then(|stored| Manifest::parse(None, &stored.bytes).ok());
+        let mut came = Vec::new();
+        for edge in parsed.into_iter().flat_map(|manifest| manifest.edges) {
+            if absent.contains(&edge.digest) && self.has(repository, &edge)? {
+                came.push(edge.digest);
+            }
+        }
+        Ok(came)
+    }
+
+    /// Takes what has come from the record of what was absent. The caller holds the stripes of the manifest and of `came`
+    /// exclusively, so what is there is durable: nothing that a power cut takes away again shall count as lost.
+    pub(super) fn forget_absent(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+        came: &[Digest],
+    ) -> Result<(), Fault> {
+        let now: BTreeSet<Digest> = self.came_since(repository, manifest)?.into_iter().collect();
+        let mut left = self.absent_of(repository, manifest)?;
+        let before = left.len();
+        left.retain(|digest| !(came.contains(digest) && now.contains(digest)));
+        if left.len() == before {
+            return Ok(());
+        }
+        let left: Vec<Digest> = left.into_iter().collect();
+        self.record_absent(repository, manifest, &left)
+    }
+
+    /// None, if there is no such record, or one that says nothing.
+    fn absent_of(&self, repository: &RepositoryName, manifest: &Digest) -> Result<BTreeSet<Digest>, Fault> {
+        let bytes = read_file(&self.keys.absent(repository, manifest))?;
+        Ok(bytes
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default())
+    }
+
+    fn has(&self, repository: &RepositoryName, edge: &Edge) -> Result<bool, Fault> {
+        let is_child = edge.kind == EdgeKind::Child;
+        Ok(self.linked_blob(repository, &edge.digest)?.is_some()
+            || (is_child && exists(&self.keys.revision_link(repository, &edge.digest))?))
     }
 }

@@ -29,7 +29,7 @@ impl Server {
     pub(crate) fn start(volume: &Path) -> Self {
         let config = volume.with_extension("yaml");
         let text = format!(
-            "http: {{address: '127.0.0.1:0'}}\nstorage: {{volume: {{path: {}}}}}\nmanifests: {{missingChildren: refuse}}\nlog: {{format: json, level: info}}\n",
+            "http: {{address: '127.0.0.1:0'}}\nstorage: {{volume: {{path: {}}}}}\nlog: {{format: json, level: info}}\n",
             volume.display()
         );
         std::fs::write(&config, text).unwrap();

@@ -52,6 +52,33 @@ fn parameters_of_the_content_type_are_ignored() {
     assert_eq!(manifest.media_type.as_str(), MediaType::OCI_MANIFEST);
 }
 
+fn index_of(count: usize) -> Value {
+    let entries: Vec<Value> = (0..count)
+        .map(|number| target(&number.to_string(), MediaType::OCI_MANIFEST))
+        .collect();
+    with(index(), "manifests", json!(entries))
+}
+
+/// P94.
+#[test]
+fn a_pushed_manifest_names_a_bounded_number_of_things_and_a_stored_one_any() {
+    let most = index_of(MOST_NAMED);
+    let accept = |document: &Value| Manifest::accept(None, document.to_string().as_bytes());
+    assert_eq!(accept(&most).unwrap().edges.len(), MOST_NAMED);
+    let mut twice = most["manifests"].as_array().unwrap().clone();
+    twice.extend(twice.clone());
+    assert!(accept(&with(most, "manifests", json!(twice))).is_ok());
+    let more = index_of(MOST_NAMED + 1);
+    let refused = accept(&more).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("names 5001 different blobs and manifests, and at most 5000"),
+        "{refused}"
+    );
+    assert_eq!(parse(None, &more).unwrap().edges.len(), MOST_NAMED + 1);
+}
+
 /// P91.
 #[test]
 fn without_content_type_the_document_tells_its_type() {

@@ -1,13 +1,15 @@
 //! What is pushed while a collection runs. Commits tell their roots here before they release their locks; the run takes
 //! them and keeps what they refer to. No IO.
 //!
-//! A root is told before the first write of its change: of a change that fails half-way something may stay.
+//! A root is told before the first write of its change: of a change that fails half-way something may stay. What a
+//! manifest names is only remembered until it is stored: from then on it can be read there, however many are pushed.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use portolan_oci::{Digest, RepositoryName};
 
+use super::packed::Packed;
 use crate::manifest::References;
 use crate::store::disk::lock;
 
@@ -17,8 +19,9 @@ pub(in crate::store) enum Root {
     /// A manifest that was put, with a tag or without.
     Manifest {
         repository: RepositoryName,
-        digest: Digest,
-        references: References,
+        digest: Packed,
+        /// None: as the stored manifest says.
+        names: Option<Box<[Packed]>>,
     },
     /// A blob that was pushed or mounted.
     Blob {
@@ -26,6 +29,20 @@ pub(in crate::store) enum Root {
         digest: Digest,
         content: Digest,
     },
+}
+
+impl Root {
+    pub(in crate::store) fn manifest(
+        repository: &RepositoryName,
+        digest: &Digest,
+        references: &References,
+    ) -> Self {
+        Self::Manifest {
+            repository: repository.clone(),
+            digest: Packed::new(digest),
+            names: Some(references.digests.iter().map(Packed::new).collect()),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +53,19 @@ pub(in crate::store) struct Arming {
 /// What one run was told. A part of it that outlives it hears that it is over, and nothing of the next one.
 #[derive(Debug, Clone)]
 pub(super) struct Notes {
-    roots: Arc<Mutex<Option<Vec<Root>>>>,
+    told: Arc<Mutex<Option<Told>>>,
 }
+
+#[derive(Debug, Default)]
+struct Told {
+    roots: Vec<Root>,
+    /// How many were there before these.
+    taken: usize,
+}
+
+/// Where a root was told, if a run listens.
+#[derive(Debug)]
+pub(in crate::store) struct Noted(Option<(Notes, usize)>);
 
 /// Ends the run when it goes.
 #[derive(Debug)]
@@ -48,12 +76,14 @@ pub(super) struct Run<'a> {
 
 impl Arming {
     /// Tells a root to the run, if there is one. The caller holds the locks of its change and has written nothing yet.
-    pub(in crate::store) fn note(&self, root: impl FnOnce() -> Root) {
+    pub(in crate::store) fn note(&self, root: impl FnOnce() -> Root) -> Noted {
         if let Some((_, notes)) = &*lock(&self.current)
-            && let Some(roots) = lock(&notes.roots).as_mut()
+            && let Some(told) = lock(&notes.told).as_mut()
         {
-            roots.push(root());
+            told.roots.push(root());
+            return Noted(Some((notes.clone(), told.taken + told.roots.len() - 1)));
         }
+        Noted(None)
     }
 
     /// Begins to take notes; an error tells since when another run does.
@@ -63,10 +93,23 @@ impl Arming {
             return Err(*since);
         }
         let notes = Notes {
-            roots: Arc::new(Mutex::new(Some(Vec::new()))),
+            told: Arc::new(Mutex::new(Some(Told::default()))),
         };
         *current = Some((now, notes.clone()));
         Ok(Run { arming: self, notes })
+    }
+}
+
+impl Noted {
+    /// Says that the change is done. What the manifest names need not be remembered any more.
+    pub(in crate::store) fn stored(self) {
+        if let Some((notes, number)) = self.0
+            && let Some(told) = lock(&notes.told).as_mut()
+            && let Some(number) = number.checked_sub(told.taken)
+            && let Some(Root::Manifest { names, .. }) = told.roots.get_mut(number)
+        {
+            *names = None;
+        }
     }
 }
 
@@ -79,14 +122,17 @@ impl Run<'_> {
 impl Notes {
     /// What was told since the last time. None: the run is over, and nobody knows what was pushed since; it may not go on.
     pub(super) fn take(&self) -> Option<Vec<Root>> {
-        lock(&self.roots).as_mut().map(std::mem::take)
+        lock(&self.told).as_mut().map(|told| {
+            told.taken += told.roots.len();
+            std::mem::take(&mut told.roots)
+        })
     }
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         *lock(&self.arming.current) = None;
-        *lock(&self.notes.roots) = None;
+        *lock(&self.notes.told) = None;
     }
 }
 
@@ -116,6 +162,35 @@ mod tests {
         note(&arming);
         assert_eq!(run.notes().take().unwrap().len(), 1);
         assert_eq!(run.notes().take().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_a_manifest_names_is_remembered_until_it_is_stored() {
+        let arming = Arming::default();
+        let run = arming.arm(SystemTime::UNIX_EPOCH).unwrap();
+        let digests = vec![Digest::of(Algorithm::Sha256, b"layer")];
+        let references = References {
+            digests,
+            subject: None,
+        };
+        let digest = Digest::of(Algorithm::Sha256, b"");
+        let note = || arming.note(|| Root::manifest(&"a".parse().unwrap(), &digest, &references));
+        let remembers = || -> Vec<bool> {
+            let roots = run.notes().take().unwrap();
+            let names =
+                |root: Root| matches!(root, Root::Manifest { names: Some(names), .. } if names.len() == 1);
+            roots.into_iter().map(names).collect()
+        };
+        let (first, second) = (note(), note());
+        second.stored();
+        assert_eq!(remembers(), [true, false]);
+        let third = note();
+        first.stored(); // the run has taken it: this is not the third one
+        let fourth = note();
+        fourth.stored();
+        assert_eq!(remembers(), [true, false]);
+        third.stored();
+        assert!(remembers().is_empty());
     }
 
     #[test]

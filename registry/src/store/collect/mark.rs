@@ -46,6 +46,7 @@ impl Marking<'_> {
         self.report.examined.manifests += graph.nodes().len() as u64;
         self.keep_reachable(inner, name, &mut graph)?;
         let mut plan = RepositoryPlan::new(name.clone());
+        plan.find_completed(inner)?;
         self.keep_untagged(inner, &mut graph, &mut plan)?;
         if let Some(damaged) = graph.kept_and_damaged().and_then(|it| it.digest.digest()) {
             self.keep_everything(

@@ -2,7 +2,8 @@
 
 use portolan_oci::{Algorithm, Digest};
 
-/// The first 128 bits of a digest, to look it up by. Two that fall together only keep more than they should.
+/// The first 128 bits of a digest, to look it up by. Two that fall together keep
+/// more than they should; of two manifests of one repository, one counts for both, to the harm of who made them so.
 pub(super) type Key = u128;
 
 pub(super) fn key(digest: &Digest) -> Key {
@@ -16,7 +17,7 @@ pub(super) fn key(digest: &Digest) -> Key {
 
 /// A digest in 40 bytes instead of a hundred.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Packed {
+pub(in crate::store) enum Packed {
     Sha256([u8; 32]),
     Sha512(Box<[u8; 64]>),
 }

@@ -9,7 +9,6 @@ use super::arming::Root;
 use super::graph::{Graph, Node};
 use super::packed::{Key, Packed, key};
 use super::untagged::Record;
-use crate::manifest::References;
 use crate::store::Inner;
 use crate::store::error::Fault;
 use crate::store::links::{digests_in, read_link, visit_digests};
@@ -35,6 +34,8 @@ pub(super) struct RepositoryPlan {
     pub(super) records: Vec<(Packed, Record)>,
     /// Manifests whose record is no longer true.
     pub(super) stale: Vec<Packed>,
+    /// Manifests that name something that was absent when they came, and has come since.
+    pub(super) completed: Vec<Packed>,
     by_key: HashMap<Key, u32>,
     by_subject: HashMap<Key, Vec<u32>>,
     kept_links: HashSet<Key>,
@@ -47,13 +48,15 @@ pub(super) struct Candidate {
     pub(super) digest: Packed,
     content: Option<Box<Packed>>,
     pub(super) subject: Option<Box<Packed>>,
+    /// How much it names.
+    pub(super) names: usize,
     pub(super) is_kept: bool,
 }
 
 impl Plan {
     pub(super) fn add(&mut self, plan: RepositoryPlan) {
         let is_empty = plan.manifests.is_empty() && plan.links.is_empty();
-        if is_empty && plan.records.is_empty() && plan.stale.is_empty() {
+        if is_empty && plan.records.is_empty() && plan.stale.is_empty() && plan.completed.is_empty() {
             return;
         }
         self.by_name.insert(plan.name.clone(), self.repositories.len());
@@ -93,8 +96,11 @@ impl Plan {
             Root::Manifest {
                 repository,
                 digest,
-                references,
+                names,
             } => {
+                let Some(digest) = digest.digest() else {
+                    return Ok(());
+                };
                 self.keep_content(&digest);
                 let Some(number) = self.by_name.get(&repository).copied() else {
                     return Ok(());
@@ -104,7 +110,7 @@ impl Plan {
                 if let Some(candidate) = plan.candidate(key(&digest)) {
                     candidate.is_kept = true;
                 }
-                self.close_over(inner, number, digest, Some(references))
+                self.close_over(inner, number, digest, names)
             }
         }
     }
@@ -125,20 +131,20 @@ impl Plan {
         inner: &Inner,
         number: usize,
         digest: Digest,
-        references: Option<References>,
+        names: Option<Box<[Packed]>>,
     ) -> Result<(), Fault> {
-        let mut waiting = vec![(digest, references)];
-        while let Some((digest, references)) = waiting.pop() {
+        let mut waiting = vec![(digest, names)];
+        while let Some((digest, names)) = waiting.pop() {
             let name = self.repositories[number].name.clone();
-            let references = match references {
-                Some(references) => references,
+            let names: Vec<Digest> = match names {
+                Some(names) => names.iter().filter_map(Packed::digest).collect(),
                 None => match inner.stored_references(&name, &digest)? {
                     None => continue, // deleted meanwhile
-                    Some((_, Some(references))) => references,
+                    Some((_, Some(references))) => references.digests,
                     Some((_, None)) => return self.keep_all(inner, number),
                 },
             };
-            for named in references.digests {
+            for named in names {
                 self.repositories[number].kept_links.insert(key(&named));
                 if let Some(content) = read_link(&inner.keys.layer_link(&name, &named), &named)? {
                     self.keep_content(&content);
@@ -210,6 +216,7 @@ impl RepositoryPlan {
             links: Vec::new(),
             records: Vec::new(),
             stale: Vec::new(),
+            completed: Vec::new(),
             by_key: HashMap::new(),
             by_subject: HashMap::new(),
             kept_links: HashSet::new(),
@@ -229,6 +236,7 @@ impl RepositoryPlan {
                 digest: node.digest,
                 content: node.content,
                 subject: node.subject,
+                names: node.names.len(),
                 is_kept: false,
             });
         }
@@ -243,6 +251,16 @@ impl RepositoryPlan {
                 .is_none_or(|index| graph.is_kept(index))
             {
                 self.stale.push(Packed::new(&digest));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks what has come of what was absent.
+    pub(super) fn find_completed(&mut self, inner: &Inner) -> Result<(), Fault> {
+        for digest in digests_in(&inner.keys.absent_in(&self.name))? {
+            if !inner.came_since(&self.name, &digest)?.is_empty() {
+                self.completed.push(Packed::new(&digest));
             }
         }
         Ok(())

@@ -21,6 +21,10 @@ use crate::store::{Inner, blocking};
 
 /// How many digests are locked at a time. More only when manifests reach each other in a circle.
 pub(super) const BATCH: usize = 64;
+/// How much the manifests of a batch name. More only when one of them does.
+const BATCH_NAMES: usize = 10_000;
+/// How much is taken from a record at a time: it is written anew as a whole.
+const COMPLETED: usize = 1_000;
 
 pub(super) struct Sweep {
     pub(super) inner: Arc<Inner>,
@@ -75,7 +79,7 @@ impl Sweep {
         Ok(true)
     }
 
-    /// Writes down how long nothing has named what stays, and removes what is no longer true.
+    /// Writes down how long nothing has named what stays, and removes from records what is no longer true.
     pub(super) async fn records(&self) -> Result<bool, CollectError> {
         let count = lock(&self.state).plan.repositories.len();
         for number in 0..count {
@@ -116,20 +120,52 @@ impl Sweep {
                     return Ok(false);
                 }
             }
+            if !self.completed(number).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes what has come from the records of what was absent.
+    async fn completed(&self, number: usize) -> Result<bool, CollectError> {
+        let (name, manifests) = {
+            let plan = &mut lock(&self.state).plan.repositories[number];
+            (plan.name.clone(), std::mem::take(&mut plan.completed))
+        };
+        for manifest in manifests.iter().filter_map(super::packed::Packed::digest) {
+            let (inner, of, whose) = (Arc::clone(&self.inner), manifest.clone(), name.clone());
+            let came = blocking(move || inner.came_since(&whose, &of)).await?;
+            for part in came.chunks(COMPLETED) {
+                let held = part.iter().chain([&manifest]).cloned().collect();
+                let (part, of, whose) = (part.to_vec(), manifest.clone(), name.clone());
+                let work = move |inner: &Inner, _: &mut State| match inner.forget_absent(&whose, &of, &part) {
+                    Err(Fault::Full { .. }) => Ok(()), // what can go must go all the more
+                    done => done,
+                };
+                if !self.batch(held, Vec::new(), work).await? {
+                    return Ok(false);
+                }
+            }
         }
         Ok(true)
     }
 
     /// The groups of each wave, filled up to batches; none has members of two waves.
     fn manifest_batches(&self, number: usize) -> Vec<Vec<u32>> {
-        let waves = std::mem::take(&mut lock(&self.state).plan.repositories[number].waves);
+        let plan = &mut lock(&self.state).plan.repositories[number];
         let mut batches: Vec<Vec<u32>> = Vec::new();
-        for wave in waves {
-            let mut batch: Vec<u32> = Vec::new();
+        for wave in std::mem::take(&mut plan.waves) {
+            let (mut batch, mut names): (Vec<u32>, usize) = (Vec::new(), 0);
             for group in wave {
-                if !batch.is_empty() && batch.len() + group.len() > BATCH {
+                let members = group.iter().map(|member| &plan.manifests[*member as usize]);
+                let more: usize = members.map(|member| member.names).sum();
+                let is_full = batch.len() + group.len() > BATCH || names + more > BATCH_NAMES;
+                if !batch.is_empty() && is_full {
                     batches.push(std::mem::take(&mut batch));
+                    names = 0;
                 }
+                names += more;
                 batch.extend(group);
             }
             batches.push(batch);

@@ -1,5 +1,7 @@
 //! What a manifest names and was not there when it came: remembered before the manifest is there, forgotten in time.
 
+use crate::store::fsck::{FindingKind, FsckOptions, check};
+
 use super::*;
 
 fn recorded(volume: &Volume, name: &RepositoryName, manifest: &Digest) -> Option<Vec<Digest>> {
@@ -48,6 +50,65 @@ async fn layers_that_may_be_absent_are_recorded_and_a_deleted_manifest_takes_the
     assert_eq!(recorded(&volume, &name, &digest), Some(vec![layer]));
     store.manifest_delete(&name, &digest).await.unwrap();
     assert_eq!(recorded(&volume, &name, &digest), None);
+}
+
+fn findings(volume: &Volume) -> Vec<FindingKind> {
+    let options = FsckOptions {
+        deep: false,
+        pause: Duration::ZERO,
+    };
+    let report = check(volume.path(), options, &|_| {}).unwrap();
+    report.findings.iter().map(|finding| finding.kind).collect()
+}
+
+#[tokio::test]
+async fn what_came_late_and_is_gone_is_lost_once_a_collection_has_seen_it() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let never = digest_of(b"never");
+    let elsewhere = repository("b");
+    let children = [
+        push_image(&store, &elsewhere, "one", "one").await,
+        push_image(&store, &elsewhere, "two", "two").await,
+        push_blob(&store, &elsewhere, b"cache").await,
+    ];
+    let [one, two, cache] = &children;
+    let parent = put(&store, &name, "multi", &index(&[one, &never, two, cache]))
+        .await
+        .unwrap();
+    assert_eq!(recorded(&volume, &name, &parent).unwrap().len(), 4);
+    push_image(&store, &name, "one", "one").await;
+    push_blob(&store, &name, b"cache").await;
+    let dry = CollectOptions {
+        dry_run: true,
+        ..CollectOptions::default()
+    };
+    store.collect(dry, |_| {}).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &parent).unwrap().len(), 4);
+    store.collect(CollectOptions::default(), |_| {}).await.unwrap();
+    let mut left = vec![two.clone(), never];
+    left.sort_unstable();
+    assert_eq!(recorded(&volume, &name, &parent), Some(left));
+    assert_eq!(findings(&volume), []);
+    std::fs::remove_file(volume.keys().layer_link(&name, cache)).unwrap();
+    assert_eq!(findings(&volume), [FindingKind::ReferenceLost]);
+}
+
+#[tokio::test]
+async fn record_of_what_was_absent_goes_when_all_of_it_has_come() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let child = push_image(&store, &repository("b"), "x", "to come").await;
+    let parent = put(&store, &name, "multi", &index(&[&child])).await.unwrap();
+    push_image(&store, &name, "x", "to come").await;
+    store.hold("backup").await.unwrap();
+    store.collect(CollectOptions::default(), |_| {}).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &parent), Some(vec![child]));
+    store.release("backup").await.unwrap();
+    store.collect(CollectOptions::default(), |_| {}).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &parent), None);
 }
 
 /// P96.

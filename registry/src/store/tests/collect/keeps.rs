@@ -262,3 +262,95 @@ async fn hold_lets_a_run_report_and_remove_nothing() {
     assert!(store.release("backup").await.unwrap());
     assert_eq!(collect_at_once(&store).await.freed.blobs, 3);
 }
+
+/// As registry:2 may have stored it: it takes as many names as there is room for.
+fn adopt_index(volume: &Volume, name: &RepositoryName, entries: &[Digest]) -> Digest {
+    let document = index(&entries.iter().collect::<Vec<_>>()).to_string();
+    let digest = digest_of(document.as_bytes());
+    let (data, link) = (
+        volume.keys().blob(&digest),
+        volume.keys().revision_link(name, &digest),
+    );
+    for (path, bytes) in [(data, document.as_str()), (link, digest.as_str())] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    digest
+}
+
+fn strangers(seed: &str, count: usize) -> Vec<Digest> {
+    (0..count)
+        .map(|number| digest_of(format!("{seed} {number}").as_bytes()))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_index_of_more_than_may_be_pushed_is_served_and_keeps_what_it_names() {
+    let volume = Volume::in_memory();
+    let store = volume.open().await;
+    let name = repository("a");
+    let image = Image::push(&store, &name, None, "child").await;
+    let mut entries = strangers("x", 6_000);
+    entries.push(image.digest.clone());
+    let digest = adopt_index(&volume, &name, &entries);
+    let link = volume.keys().tag_link(&name, &tag("v1"));
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::fs::write(link, digest.as_str()).unwrap();
+    let read = store.manifest_read(&name, &"v1".parse().unwrap()).await.unwrap();
+    let refused = store
+        .manifest_put(&name, &"v2".parse().unwrap(), &[], None, read.bytes)
+        .await;
+    assert!(matches!(refused, Err(ManifestError::Invalid(_))), "{refused:?}");
+    assert_eq!(collect_at_once(&store).await.freed.manifests, 0);
+    assert!(image.is_whole(&store, &name).await);
+}
+
+#[tokio::test]
+async fn manifests_that_name_much_go_few_at_a_time() {
+    let volume = Volume::in_memory();
+    let store = volume.open().await;
+    let name = repository("a");
+    for seed in ["1", "2", "3", "4", "5"] {
+        adopt_index(&volume, &name, &strangers(seed, 4_000));
+    }
+    let batches: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let seen = Arc::clone(&batches);
+    let report = store
+        .collect(at_once(), move |progress| {
+            if progress.phase == CollectPhase::Manifests {
+                seen.lock().unwrap().push(progress.done);
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(report.freed.manifests, 5);
+    assert_eq!(*batches.lock().unwrap(), [0, 2, 4]);
+}
+
+#[tokio::test]
+async fn a_grace_in_which_nobody_can_rely_on_an_answer_is_refused() {
+    let volume = Volume::in_memory();
+    let store = volume.open().await;
+    let name = repository("a");
+    let blob = push_blob(&store, &name, b"x").await;
+    let with = |grace| CollectOptions {
+        grace,
+        dry_run: true,
+        ..CollectOptions::default()
+    };
+    let refused = store.collect(with(Duration::from_mins(59)), |_| {}).await;
+    let sentence = refused.unwrap_err().to_string();
+    assert!(
+        sentence.contains("59 minutes") && sentence.contains("1h"),
+        "{sentence}"
+    );
+    for grace in [Duration::ZERO, Duration::from_hours(1)] {
+        store.collect(with(grace), |_| {}).await.unwrap();
+    }
+    // What was asked for stays at least for half of it.
+    let link = volume.keys().layer_link(&name, &blob);
+    let file = std::fs::File::open(&link).unwrap();
+    file.set_modified(now() - Duration::from_mins(31)).unwrap();
+    assert!(has_blob(&store, &name, &blob).await);
+    assert!(file.metadata().unwrap().modified().unwrap() >= now() - Duration::from_mins(1));
+}

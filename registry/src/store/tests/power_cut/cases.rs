@@ -214,6 +214,12 @@ fn cases_of_deletes_and_collections() -> Vec<Case> {
             op::see_what_ages,
         ),
         (
+            "collection that sees what came",
+            Before::Open(parent_complete()),
+            COLLECT,
+            op::collect_garbage,
+        ),
+        (
             "tag for what has aged",
             Before::Open(aging()),
             PUSH_MANIFEST,
