@@ -52,6 +52,8 @@ pub mod reasons {
     pub const CLAIM_PENDING: &str = "ClaimPending";
     /// Available: no registry Pod is ready.
     pub const NO_READY_PODS: &str = "NoReadyPods";
+    /// Available: a registry Pod is ready, but the Service does not lead to it.
+    pub const SERVICE_NOT_ANSWERING: &str = "ServiceNotAnswering";
     /// TLSReady: the certificate is issued, but not every Pod serves it yet.
     pub const NOT_YET_LOADED: &str = "NotYetLoaded";
     /// CredentialsReady: not every Pod knows the newest credentials yet.

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, PodCondition, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 
@@ -201,14 +204,22 @@ pub fn secret_values(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
 }
 
 pub fn is_ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none()
-        && pod
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.as_ref())
-            .into_iter()
-            .flatten()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    pod.metadata.deletion_timestamp.is_none() && ready_condition(pod).is_some()
+}
+
+/// Since when the pod is ready, if it is.
+pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    ready_condition(pod)?
+        .last_transition_time
+        .as_ref()
+        .map(|time| time.0)
+}
+
+fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 pub fn is_bound(claim: &PersistentVolumeClaim) -> bool {

@@ -12,7 +12,7 @@ use portolan_crds::v1alpha1::Registry;
 
 use super::dereference::{self, Dereferenced};
 use super::material::{self, Sources};
-use super::probing::{self, Expectation};
+use super::probing::{self, Answers, Entrance, Expectation};
 use super::status::{self, Failure, Outcome, Progress};
 use super::update_status::{self, UpdateStatusError};
 use super::validate::{self, Decision, Problem, ValidatedRegistry};
@@ -79,7 +79,9 @@ pub(super) async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<
         .map(|seen| seen.pods.as_slice())
         .unwrap_or_default();
     let waits = schedule::Waits {
-        ask_again_after: context.probes.ask_again_after(pods),
+        ask_again_after: context
+            .probes
+            .ask_again_after(registry.metadata.uid.as_deref().unwrap_or_default(), pods),
         obstacle_at: status::obstacle(pods, work.now)
             .filter(|found| !found.is_permanent)
             .map(|found| found.permanent_at),
@@ -200,7 +202,8 @@ impl<'a> Work<'a> {
             .apply_services(build::build_services(&validated))
             .await
             .map_err(|e| Failure::from(&e))?;
-        let addresses = match services.service.as_ref().or(children.service.as_deref()) {
+        let service = services.service.as_ref().or(children.service.as_deref());
+        let addresses = match service {
             Some(service) => observed::cluster_ips(service),
             None => material::addresses(children),
         };
@@ -233,7 +236,9 @@ impl<'a> Work<'a> {
             return Ok(None);
         };
         let access = probing::admin_access(&validated, admin);
-        let answers = context.probes.ask(pods, &expected, &access, self.now).await;
+        let through = (validated.uid.as_str(), service.and_then(Entrance::of));
+        let what = (&expected, &access);
+        let answers = context.probes.ask(through, pods, what, self.now).await;
         let whose = (validated, problems.to_vec());
         let answered = (expected, answers);
         Ok(Some(Progress::applied(
@@ -255,9 +260,12 @@ impl<'a> Work<'a> {
         let answers = match children.admin.as_deref() {
             Some(admin) => {
                 let access = probing::admin_access(&validated, admin);
-                self.context.probes.ask(pods, &expected, &access, self.now).await
+                let entrance = children.service.as_deref().and_then(Entrance::of);
+                let through = (validated.uid.as_str(), entrance);
+                let what = (&expected, &access);
+                self.context.probes.ask(through, pods, what, self.now).await
             }
-            None => Vec::new(),
+            None => Answers::default(),
         };
         let answered = (expected, answers);
         let progress = Progress::suspended(validated, &material, dereferenced, answered);

@@ -1,5 +1,8 @@
-//! What the pods really serve. In: addresses of ready pods, what they are expected to serve. Out: one answer per pod.
-//! IO, to pods only; a pod that gave the right answer is not asked again for some minutes.
+//! What the pods really serve, and what clients get through the Service. In: addresses of ready pods and of the Service,
+//! what they are expected to serve. Out: one answer each. IO, to these only; who gave the right answer is not asked again
+//! for some minutes.
+
+mod service;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +28,8 @@ pub const TRUSTED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// How long after a change the kubelet is told again that it should remount.
 const NUDGE_AFTER: SignedDuration = SignedDuration::from_secs(4);
 const MAX_NUDGES: u32 = 8;
+
+pub use service::{Entrance, ServiceAnswer};
 
 /// What every pod is to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +80,20 @@ impl Answer {
     }
 }
 
-/// The last answers, by the pods' UIDs.
+/// What was answered in one pass.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    pub pods: Vec<Answer>,
+    /// Absent where there is no Service to ask, or no pod behind it.
+    pub service: Option<ServiceAnswer>,
+}
+
+/// The last answers: of pods by their UIDs, and of Services.
 #[derive(Debug, Default)]
-pub struct Probes(Mutex<HashMap<String, Remembered>>);
+pub struct Probes {
+    pods: Mutex<HashMap<String, Remembered>>,
+    services: service::Services,
+}
 
 #[derive(Clone, Debug)]
 struct Remembered {
@@ -90,8 +106,25 @@ struct Remembered {
 }
 
 impl Probes {
-    /// Asks every ready pod that has not given the right answer lately.
+    /// Asks every ready pod that has not given the right answer lately, and the Service of the Registry with UID `owner`,
+    /// all at the same time.
     pub async fn ask(
+        &self,
+        (owner, entrance): (&str, Option<Entrance>),
+        pods: &[Arc<Pod>],
+        (expected, access): (&Expectation, &AdminAccess),
+        now: Timestamp,
+    ) -> Answers {
+        let serial = expected.certificate_serial.as_str();
+        let behind = (pods, serial, access.server_name.as_str());
+        let (pods, service) = tokio::join!(
+            self.ask_pods(pods, expected, access, now),
+            self.services.ask(owner, entrance, behind, now)
+        );
+        Answers { pods, service }
+    }
+
+    async fn ask_pods(
         &self,
         pods: &[Arc<Pod>],
         expected: &Expectation,
@@ -165,12 +198,12 @@ impl Probes {
         self.wrong(pods).iter().map(due).max().unwrap_or(0)
     }
 
-    /// How soon to ask again: at once after a change, less and less often when a pod stays behind.
-    pub fn ask_again_after(&self, pods: &[Arc<Pod>]) -> Option<Duration> {
-        let questions = self.wrong(pods).iter().map(|wrong| wrong.questions).max()?;
-        Some(
-            Duration::from_millis(250).mul_f64(1.25_f64.powi(i32::try_from(questions.min(24)).unwrap_or(24))),
-        )
+    /// How soon to ask again: at once after a change, less and less often when a pod or the Service stays behind.
+    pub fn ask_again_after(&self, owner: &str, pods: &[Arc<Pod>]) -> Option<Duration> {
+        let wrong = self.wrong(pods);
+        let of_pods = wrong.iter().map(|wrong| wrong.questions).max().map(again_after);
+        let of_service = self.services.ask_again_after(owner);
+        of_pods.into_iter().chain(of_service).min()
     }
 
     fn wrong(&self, pods: &[Arc<Pod>]) -> Vec<Remembered> {
@@ -192,8 +225,12 @@ impl Probes {
     }
 
     fn remembered(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn again_after(questions: u32) -> Duration {
+    Duration::from_millis(250).mul_f64(1.25_f64.powi(i32::try_from(questions.min(24)).unwrap_or(24)))
 }
 
 /// The operator's side of the admin connection, as the Secret holds it.

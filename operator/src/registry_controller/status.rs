@@ -20,7 +20,7 @@ use super::build::{Applied, Resources};
 use super::dereference::Dereferenced;
 use super::material::Material;
 use super::observed::annotation;
-use super::probing::{Answer, Expectation};
+use super::probing::{Answer, Answers, Expectation, ServiceAnswer};
 use super::validate::{Problem, Tls, ValidatedRegistry};
 use crate::conditions::{self, Finding, Truth};
 use crate::labels::{TEMPLATE_INPUTS, TEMPLATE_REVISION};
@@ -85,6 +85,7 @@ pub struct Progress {
     pub stateful_set: Option<StatefulSet>,
     pub claim: Option<PersistentVolumeClaim>,
     pub answers: Vec<Answer>,
+    pub service: Option<ServiceAnswer>,
 }
 
 impl Progress {
@@ -94,7 +95,7 @@ impl Progress {
         material: &Material,
         resources: &Resources<Applied>,
         claim: Option<PersistentVolumeClaim>,
-        (expected, answers): (Expectation, Vec<Answer>),
+        (expected, answers): (Expectation, Answers),
     ) -> Self {
         Self {
             stateful_set: resources.stateful_set.clone(),
@@ -109,7 +110,7 @@ impl Progress {
         registry: ValidatedRegistry,
         material: &Material,
         dereferenced: &Dereferenced,
-        (expected, answers): (Expectation, Vec<Answer>),
+        (expected, answers): (Expectation, Answers),
     ) -> Self {
         let stateful_set = dereferenced.children.stateful_set.as_deref().cloned();
         let claim = dereferenced.children.claim.as_deref().cloned();
@@ -120,12 +121,7 @@ impl Progress {
         }
     }
 
-    fn of(
-        registry: ValidatedRegistry,
-        material: &Material,
-        expected: Expectation,
-        answers: Vec<Answer>,
-    ) -> Self {
+    fn of(registry: ValidatedRegistry, material: &Material, expected: Expectation, answers: Answers) -> Self {
         Self {
             problems: Vec::new(),
             expected,
@@ -135,7 +131,8 @@ impl Progress {
             registry,
             stateful_set: None,
             claim: None,
-            answers,
+            answers: answers.pods,
+            service: answers.service,
         }
     }
 
@@ -211,10 +208,10 @@ fn parts(
     };
     let problems = outcome.problems();
     let available = match dereferenced {
-        Some(_) => pods::available(pods),
+        Some(_) => pods::available(pods, progress, previous),
         None => summary::kept(portolan_crds::conditions::AVAILABLE, previous),
     };
-    let serves_nobody = dereferenced.is_some() && !available.is_true();
+    let serves_nobody = dereferenced.is_some() && !pods::has_ready(pods);
     let kept = |kind, reason| {
         if serves_nobody {
             Finding::new(kind, Truth::False, reason, "no pod is ready")

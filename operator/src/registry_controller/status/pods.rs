@@ -7,10 +7,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 use portolan_crds::conditions::AVAILABLE;
-use portolan_crds::conditions::reasons::{MINIMUM_REPLICAS_AVAILABLE, NO_READY_PODS};
+use portolan_crds::conditions::reasons::{MINIMUM_REPLICAS_AVAILABLE, NO_READY_PODS, SERVICE_NOT_ANSWERING};
+use portolan_crds::v1alpha1::RegistryStatus;
 
-use crate::conditions::{Finding, Truth};
+use super::Progress;
+use crate::conditions::{self, Finding, Truth};
 use crate::registry_controller::observed::is_ready;
+use crate::registry_controller::probing::Answer;
 
 /// How long a pod may fail to start before a person is asked to look.
 pub const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
@@ -25,17 +28,61 @@ pub struct Obstacle {
     pub permanent_at: Timestamp,
 }
 
-pub(super) fn available(pods: &[Arc<Pod>]) -> Finding {
-    let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-    if ready > 0 {
-        let message = "clients can push and pull";
-        return Finding::new(AVAILABLE, Truth::True, MINIMUM_REPLICAS_AVAILABLE, message);
+pub(super) fn has_ready(pods: &[Arc<Pod>]) -> bool {
+    pods.iter().any(|pod| is_ready(pod))
+}
+
+/// Clients come through the Service, so that has to answer too. What is not known of it now is as it was.
+pub(super) fn available(
+    pods: &[Arc<Pod>],
+    progress: Option<&Progress>,
+    previous: &RegistryStatus,
+) -> Finding {
+    if !has_ready(pods) {
+        let message = match pods.first() {
+            None => "there is no pod yet".to_owned(),
+            Some(pod) => format!("pod {} is not ready", pod.name_any()),
+        };
+        return Finding::new(AVAILABLE, Truth::False, NO_READY_PODS, message);
     }
-    let message = match pods.first() {
-        None => "there is no pod yet".to_owned(),
-        Some(pod) => format!("pod {} is not ready", pod.name_any()),
+    let before = conditions::find(&previous.conditions, AVAILABLE);
+    let objection = match progress {
+        Some(progress) => service_objection(progress),
+        None => before
+            .filter(|before| before.reason == SERVICE_NOT_ANSWERING)
+            .map(|before| before.message.clone()),
     };
-    Finding::new(AVAILABLE, Truth::False, NO_READY_PODS, message)
+    if let Some(message) = objection {
+        return Finding::new(AVAILABLE, Truth::False, SERVICE_NOT_ANSWERING, message);
+    }
+    let message = "clients can push and pull";
+    Finding::new(AVAILABLE, Truth::True, MINIMUM_REPLICAS_AVAILABLE, message)
+}
+
+/// Why clients do not reach the ready pods, if they do not.
+fn service_objection(progress: &Progress) -> Option<String> {
+    let service = progress.service.as_ref()?;
+    let (name, address) = (&service.name, service.address);
+    let serial = match &service.certificate_serial {
+        Ok(serial) => serial,
+        Err(error) => {
+            return Some(format!(
+                "a pod is ready, but Service {name} does not lead to it yet, as a node needs a moment to learn: {error}"
+            ));
+        }
+    };
+    // A pod may be about to load the certificate that is expected.
+    let is_a_pods = |answer: &Answer| match &answer.certificate_serial {
+        Ok(served) => served == serial,
+        Err(_) => true,
+    };
+    let is_known = *serial == progress.expected.certificate_serial || progress.answers.iter().any(is_a_pods);
+    (!is_known).then(|| {
+        format!(
+            "Service {name} leads to something that is no pod of this Registry: {address} serves another certificate; \
+             look for pods that carry the labels of its selector"
+        )
+    })
 }
 
 /// What keeps the first pod that is not ready from starting, if its status says so.

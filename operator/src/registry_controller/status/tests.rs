@@ -19,7 +19,7 @@ use crate::registry_controller::test_support::{
 };
 use crate::registry_controller::validate::{Concern, NEWEST_REVISION};
 
-fn pod(extra: &Value) -> Arc<Pod> {
+pub(super) fn pod(extra: &Value) -> Arc<Pod> {
     let mut pod = json!({
         "metadata": {"name": "depot-0", "namespace": "team-a", "uid": "pod-uid", "creationTimestamp": "2027-01-01T00:00:00Z"},
         "status": {"phase": "Running", "podIP": "198.18.0.7", "conditions": [{"type": "Ready", "status": "True"}]},
@@ -31,7 +31,7 @@ fn pod(extra: &Value) -> Arc<Pod> {
 }
 
 /// A pass over a registry that runs: all is well unless `change` says otherwise.
-fn pass(
+pub(super) fn pass(
     registry: &Registry,
     change: impl FnOnce(&mut Dereferenced, &mut Progress),
 ) -> (Dereferenced, Outcome) {
@@ -49,7 +49,11 @@ fn pass(
         certificate_serial: Ok(expected.certificate_serial.clone()),
         report: Ok(report(&expected)),
     };
-    let mut progress = Progress::suspended(validated, &material, &seen, (expected, vec![answer]));
+    let answers = Answers {
+        pods: vec![answer],
+        service: None,
+    };
+    let mut progress = Progress::suspended(validated, &material, &seen, (expected, answers));
     change(&mut seen, &mut progress);
     (seen, Outcome::Applied(Box::new(progress)))
 }
@@ -65,7 +69,12 @@ fn report(expected: &Expectation) -> RegistryReport {
     }))
 }
 
-fn status_of(registry: &Registry, seen: &Dereferenced, outcome: &Outcome, at: Timestamp) -> RegistryStatus {
+pub(super) fn status_of(
+    registry: &Registry,
+    seen: &Dereferenced,
+    outcome: &Outcome,
+    at: Timestamp,
+) -> RegistryStatus {
     let status = status(registry, Some(seen), outcome, at);
     assert_eq!(
         violations(&status.conditions, status.observed_generation.unwrap(), 3),
@@ -74,7 +83,7 @@ fn status_of(registry: &Registry, seen: &Dereferenced, outcome: &Outcome, at: Ti
     status
 }
 
-fn reason_and_message(status: &RegistryStatus, kind: &str) -> (String, String) {
+pub(super) fn reason_and_message(status: &RegistryStatus, kind: &str) -> (String, String) {
     let condition =
         find(&status.conditions, kind).unwrap_or_else(|| panic!("no {kind}: {:?}", status.conditions));
     (condition.reason.clone(), condition.message.clone())
@@ -290,18 +299,6 @@ fn volume_that_grows_is_named() {
         reason_and_message(&status, STORAGE_READY).1,
         "claim depot-data grows from 20Gi to 30Gi"
     );
-}
-
-#[test]
-fn pod_that_does_not_start_is_waited_for_and_then_a_matter_for_a_person() {
-    let registry = minimal();
-    let pulling = json!({"conditions": [], "containerStatuses": [{"name": "registry", "image": "none", "imageID": "",
-        "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]});
-    let (seen, outcome) = pass(&registry, |seen, _| seen.pods = vec![pod(&pulling)]);
-    let status = status_of(&registry, &seen, &outcome, now());
-    assert_eq!(reason_and_message(&status, RECONCILING).0, reasons::PROGRESSING);
-    let later = status_of(&registry, &seen, &outcome, now() + PATIENCE);
-    assert_eq!(reason_and_message(&later, STALLED).0, reasons::ROLLOUT_FAILED);
 }
 
 #[test]
