@@ -78,7 +78,13 @@ pub async fn run(
         None => directory(None, variable),
     });
     let report = if args.repair {
-        repair(&root, args.deep, surroundings, answers).await?
+        let volume = VolumeOptions {
+            allow_unsafe_filesystem: config
+                .as_ref()
+                .is_some_and(|config| config.storage.volume.allow_unsafe_filesystem),
+            ..VolumeOptions::default()
+        };
+        repair(&root, volume, args.deep, surroundings, answers).await?
     } else {
         let options = FsckOptions {
             deep: args.deep,
@@ -110,6 +116,7 @@ pub async fn run(
 
 async fn repair(
     root: &Path,
+    volume: VolumeOptions,
     deep: bool,
     surroundings: &Surroundings,
     mut answers: Option<Box<dyn BufRead + Send>>,
@@ -126,7 +133,7 @@ async fn repair(
     let clock = surroundings.clock.clone();
     let store = Store::open(StoreOptions {
         path: root.to_owned(),
-        volume: VolumeOptions::default(),
+        volume,
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::MAX,
         requirements: Requirements::default(),

@@ -27,9 +27,15 @@ pub enum OpenError {
     NotADirectory { path: PathBuf },
     #[error(
         "storage.volume.path: directory \"{path}\" belongs to user {owner} and cannot be read by user {user}; \
-         run `chown -R {user}:{user} {path}`, or start the registry as its owner (`--user {owner}:{owner}`)"
+         run `chown -R {user}:{user} {whole}`, or start the registry as its owner (`--user {owner}:{owner}`)"
     )]
-    OfAnotherUser { path: PathBuf, user: u32, owner: u32 },
+    OfAnotherUser {
+        path: PathBuf,
+        user: u32,
+        owner: u32,
+        /// The volume, if all of it may be that user's.
+        whole: PathBuf,
+    },
     #[error(
         "storage.volume.path: directory \"{path}\" cannot be read by user {user}, although it is that user's; \
          run `chmod u+rwx {path}`"

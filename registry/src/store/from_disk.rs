@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
+use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{ReadWriteFlags, preadv2};
@@ -13,6 +14,13 @@ use rustix::io::{ReadWriteFlags, preadv2};
 /// Makes the next read of a file, by whomever, come from the disk. Bytes that were not written back yet stay.
 pub(super) fn forget_pages(file: &File) {
     let _ = fadvise(file, 0, None, Advice::DontNeed); // who cannot forget reads what is remembered
+}
+
+/// The same for the file at a path; without one there is nothing to forget.
+pub(super) fn forget(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        forget_pages(&file);
+    }
 }
 
 /// Whether reading the file's begin needs no disk: somebody has used it lately. So it is too where nobody can tell.

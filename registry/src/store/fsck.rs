@@ -8,17 +8,19 @@
 mod content;
 mod look;
 mod records;
+mod references;
 mod repair;
 mod report;
 mod repository;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::Keys;
+use super::open::BriefLock;
 use super::repositories::walk_repositories;
 
 use self::look::{Look, Progress};
@@ -49,8 +51,9 @@ pub struct FsckError {
 /// Beside a running registry, how often something must be seen.
 const LOOKS: usize = 3;
 
-/// Checks the volume below `root`, and takes its lock meanwhile if nobody has it. `progress` is told how many
-/// repositories, then how many blobs were looked at.
+/// Checks the volume below `root`. If nobody has its lock, it is taken, but not for as long as all bytes are read: a
+/// registry that is started meanwhile would wait. `progress` is told how many repositories, then how many blobs were
+/// looked at, then hashed.
 pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Result<FsckReport, FsckError> {
     let failed = |source| FsckError {
         path: root.to_owned(),
@@ -58,12 +61,15 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
     };
     fs::read_dir(root).map_err(failed)?;
     let keys = Keys::new(root);
-    let lock = File::open(keys.lock())
-        .ok()
-        .filter(|file| file.try_lock().is_ok());
-    let seen = whole(&keys, options.deep, progress);
+    let lock = BriefLock::take(&keys, "which checks the volume");
+    let mut seen = whole(&keys, progress);
+    let locked = lock.is_some();
+    drop(lock);
+    if options.deep {
+        seen.hash_contents(progress);
+    }
     let mut findings = seen.findings;
-    if lock.is_none() {
+    if !locked {
         for _ in 1..LOOKS {
             if findings.is_empty() {
                 break;
@@ -73,7 +79,7 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
         }
     }
     Ok(FsckReport {
-        locked: lock.is_some(),
+        locked,
         deep: options.deep,
         examined: seen.examined,
         findings: findings.into_iter().collect(),
@@ -82,8 +88,8 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
     })
 }
 
-/// Looks at everything.
-fn whole<'a>(keys: &'a Keys, deep: bool, progress: &Progress<'_>) -> Look<'a> {
+/// Looks at everything; of bytes, those of manifests are hashed.
+fn whole<'a>(keys: &'a Keys, progress: &Progress<'_>) -> Look<'a> {
     let mut look = Look::new(keys);
     let walked = walk_repositories(keys, None, &mut |name| {
         look.repository(&name);
@@ -94,7 +100,7 @@ fn whole<'a>(keys: &'a Keys, deep: bool, progress: &Progress<'_>) -> Look<'a> {
         let path = keys.repositories();
         look.fault(FindingKind::Unreadable, None, &"repositories", &path, &fault);
     }
-    look.contents(deep, progress);
+    look.contents(progress);
     look.records();
     look
 }
@@ -115,7 +121,7 @@ fn seen_again(keys: &Keys, before: BTreeSet<Finding>) -> BTreeSet<Finding> {
             (FindingKind::ContentDamaged | FindingKind::Unreadable, Ok(digest))
                 if finding.repository.is_none() =>
             {
-                look.content(&digest, true);
+                look.hash_content(&digest);
             }
             _ => {}
         }

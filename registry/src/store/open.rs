@@ -4,19 +4,18 @@
 //! leftovers of a predecessor go; a small file is written and fsynced, so that a volume that cannot be written is known
 //! before the first push; the reserve is made.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use rustix::fs::Access;
 use tokio::sync::watch;
 
 use super::changes::Changes;
 use super::collect::{Arming, Collected};
-use super::disk::{Direct, Disk, Seam, foreign_owner, is_full, lock, read_only_mount};
+use super::disk::{Direct, Disk, Seam, foreign_owner, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::heads::Heads;
 use super::holds::Holds;
@@ -30,10 +29,13 @@ use super::{Inner, Store, StoreOptions, blocking};
 
 mod filesystem;
 mod format;
+mod lock;
+
+use self::lock::acquire;
+pub(super) use self::lock::{BriefLock, unlock};
 
 /// Stays among the temporary files of an open volume.
 pub(super) const PROBE: &str = "probe";
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// What is special about a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -138,7 +140,7 @@ fn check_readable(keys: &Keys, volume: VolumeOptions) -> Result<(), OpenError> {
                 cause,
             })?;
         }
-        Err(source) => return Err(unreadable(root, source)),
+        Err(source) => return Err(unreadable(root, root, source)),
     }
     if !volume.read_only {
         filesystem::check_kind(root, volume.allow_unsafe_filesystem)?;
@@ -147,13 +149,13 @@ fn check_readable(keys: &Keys, volume: VolumeOptions) -> Result<(), OpenError> {
         match fs::read_dir(&path) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(unreadable(&path, source)),
+            Err(source) => return Err(unreadable(root, &path, source)),
         }
     }
     Ok(())
 }
 
-fn unreadable(path: &Path, source: io::Error) -> OpenError {
+fn unreadable(root: &Path, path: &Path, source: io::Error) -> OpenError {
     // the directory that refuses may be one above, of which nothing below is known
     let known = path
         .ancestors()
@@ -170,7 +172,14 @@ fn unreadable(path: &Path, source: io::Error) -> OpenError {
     if user == owner {
         OpenError::Closed { path, user }
     } else {
-        OpenError::OfAnotherUser { path, user, owner }
+        let is_all = path.starts_with(root) && fs::metadata(root).is_ok_and(|root| root.uid() == owner);
+        let whole = if is_all { root.to_owned() } else { path.clone() };
+        OpenError::OfAnotherUser {
+            path,
+            user,
+            owner,
+            whole,
+        }
     }
 }
 
@@ -199,88 +208,6 @@ fn directories_to_check(keys: &Keys) -> Vec<PathBuf> {
         keys.own().join("referrers"),
     ]);
     paths
-}
-
-/// Takes the lock of the volume, or finds that the volume cannot be written and needs none.
-async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Result<Option<File>, OpenError> {
-    if disk.read_only().is_some() {
-        return Ok(None);
-    }
-    if let Some(reason) = not_writable(keys) {
-        disk.set_read_only(reason);
-        return Ok(None);
-    }
-    let path = keys.lock();
-    let opened = fs::create_dir_all(keys.own()).and_then(|()| {
-        File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-    });
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if is_full(&error) => {
-            let reason = format!(
-                "no space left to create \"{}\": free space, then restart the registry",
-                path.display()
-            );
-            disk.set_read_only(ReadOnlyReason::NotWritable(reason));
-            return Ok(None);
-        }
-        Err(source) => return Err(OpenError::Io { path, cause: source }),
-    };
-    let started = Instant::now();
-    let mut was_told = timeout.is_zero();
-    loop {
-        match file.try_lock() {
-            Ok(()) => {
-                // for the sentence of whoever waits; without it there is one too
-                let _ = sign(&file);
-                return Ok(Some(file));
-            }
-            Err(fs::TryLockError::WouldBlock) if started.elapsed() < timeout => {
-                if !was_told {
-                    was_told = true;
-                    tracing::warn!(
-                        "storage.volume.path: directory \"{}\" is in use by {}; waiting for that to end, at most {timeout:?}",
-                        keys.root().display(),
-                        holder(&path)
-                    );
-                }
-                tokio::time::sleep(LOCK_RETRY).await;
-            }
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse {
-                    path: keys.root().to_owned(),
-                    holder: holder(&path),
-                    waited: timeout,
-                });
-            }
-            Err(fs::TryLockError::Error(source)) => return Err(OpenError::Io { path, cause: source }),
-        }
-    }
-}
-
-/// Writes into the lock file who holds it. A host is a Pod, where that is what runs the registry.
-fn sign(mut file: &File) -> io::Result<()> {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname")?;
-    file.set_len(0)?;
-    writeln!(file, "process {} on host {}", std::process::id(), host.trim())
-}
-
-/// Who holds the lock, as far as the file says.
-fn holder(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let text = text.trim_end();
-    let is_signed = text.starts_with("process ") && text.len() < 200 && !text.contains(char::is_control);
-    if is_signed { text } else { "another process" }.to_owned()
-}
-
-/// Gives the lock to whoever waits for it.
-pub(super) fn unlock(file: &File) {
-    let _ = file.set_len(0);
-    let _ = file.unlock();
 }
 
 /// Looks for the first directory that this process may not write.
@@ -359,7 +286,7 @@ fn has_newer_blobs(keys: &Keys) -> bool {
 impl Drop for Inner {
     /// A forked child may still have the file open: the lock is given back rather than left to the last descriptor.
     fn drop(&mut self) {
-        if let Some(file) = lock(&self.volume_lock).take() {
+        if let Some(file) = super::disk::lock(&self.volume_lock).take() {
             unlock(&file);
         }
     }

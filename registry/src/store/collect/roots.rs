@@ -2,12 +2,9 @@
 //! come in, digests go out. Blocking IO.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use portolan_oci::{Algorithm, Digest, RepositoryName};
+use portolan_oci::{Digest, RepositoryName};
 use serde::Deserialize;
 
 use super::CollectError;
@@ -15,6 +12,7 @@ use super::packed::{Key, key};
 use crate::store::Inner;
 use crate::store::error::Fault;
 use crate::store::links::{names_in, read_file, read_tag};
+use crate::store::names::visit_strange;
 
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -57,46 +55,12 @@ impl Inner {
     /// Refuses a volume with something among the repositories that this version does not understand: what it refers to
     /// would be taken for garbage.
     pub(super) fn check_names(&self) -> Result<(), Fault> {
-        let mut waiting = vec![(self.keys.repositories(), String::new())];
-        while let Some((directory, prefix)) = waiting.pop() {
-            let fault = |source| Fault::Io {
-                action: "list directory",
-                path: directory.clone(),
-                source,
-            };
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(fault(source)),
-            };
-            for entry in entries {
-                let path = entry.map_err(fault)?.path();
-                let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-                match name.as_ref() {
-                    "_layers" => check_algorithms(&path)?,
-                    "_manifests" => check_algorithms(&path.join("revisions"))?,
-                    _ => {}
-                }
-                if path.is_symlink() && !path.exists() {
-                    return Err(Fault::Damaged {
-                        path,
-                        problem: "it leads nowhere, and what it should lead to would be taken for garbage: mount that, or remove the link".into(),
-                    });
-                }
-                if name.starts_with('_') || !path.is_dir() {
-                    continue;
-                }
-                let name = format!("{prefix}{name}");
-                if name.parse::<RepositoryName>().is_err() {
-                    return Err(Fault::Damaged {
-                        path,
-                        problem: "it is not named like a repository, so what it refers to would be taken for garbage: move it away".into(),
-                    });
-                }
-                waiting.push((path, format!("{name}/")));
-            }
-        }
-        Ok(())
+        visit_strange(&self.keys, &mut |path, problem| {
+            Err(Fault::Damaged {
+                path,
+                problem: problem.into(),
+            })
+        })
     }
 
     pub(super) fn roots(&self) -> Result<Roots, Fault> {
@@ -129,17 +93,4 @@ fn read_json<T: for<'a> Deserialize<'a>>(path: &std::path::Path) -> Result<Optio
             path: PathBuf::from(path),
             problem: format!("it is not the JSON that belongs there ({error}): restore it"),
         })
-}
-
-/// Links are only found below algorithms that this version knows.
-fn check_algorithms(directory: &Path) -> Result<(), Fault> {
-    let known = [Algorithm::Sha256, Algorithm::Sha512].map(Algorithm::as_str);
-    let is_strange = |name: &String| !known.contains(&name.as_str()) && directory.join(name).is_dir();
-    match names_in(directory)?.into_iter().find(is_strange) {
-        None => Ok(()),
-        Some(name) => Err(Fault::Damaged {
-            path: directory.join(name),
-            problem: "links of this algorithm are not known, and what they refer to would be taken for garbage: push it again as sha256 or sha512, then move it away".into(),
-        }),
-    }
 }

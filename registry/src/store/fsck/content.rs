@@ -8,6 +8,7 @@ use std::path::Path;
 use portolan_oci::{Algorithm, Digest, Hasher};
 
 use crate::store::error::Fault;
+use crate::store::from_disk::{forget_pages, is_remembered};
 use crate::store::links::names_in;
 use crate::store::open::PROBE;
 
@@ -17,21 +18,12 @@ use super::report::FindingKind;
 const BUFFER_BYTES: usize = 1 << 20;
 
 impl Look<'_> {
-    /// Looks at all content; with `deep` every byte is read and hashed. Repositories come first: they tell what is
-    /// referred to.
-    pub(super) fn contents(&mut self, deep: bool, progress: &Progress<'_>) {
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let directory = self.keys.blobs().join(algorithm.as_str());
-            for shard in self.names(None, &directory) {
-                let shard = directory.join(shard);
-                for hex in self.names(None, &shard) {
-                    if let Ok(digest) = Digest::from_parts(algorithm, &hex) {
-                        self.content(&digest, deep);
-                        progress(self.examined.blobs);
-                    }
-                }
-            }
-        }
+    /// Looks whether all content is there. Repositories come first: they tell what is referred to.
+    pub(super) fn contents(&mut self, progress: &Progress<'_>) {
+        self.visit_contents(&mut |look, digest| {
+            look.content(digest);
+            progress(look.examined.blobs);
+        });
         let temporary = names_in(&self.keys.temporary()).unwrap_or_default();
         let left = temporary.iter().filter(|name| *name != PROBE);
         self.leftovers.temporary = left.count() as u64;
@@ -39,8 +31,33 @@ impl Look<'_> {
         self.leftovers.quarantined = entries(&self.keys.quarantine());
     }
 
-    /// Looks at one.
-    pub(super) fn content(&mut self, digest: &Digest, deep: bool) {
+    /// Reads and hashes all content, but for manifests that were.
+    pub(super) fn hash_contents(&mut self, progress: &Progress<'_>) {
+        let mut done = 0;
+        self.visit_contents(&mut |look, digest| {
+            if !look.hashed.contains(&prefix(digest)) {
+                look.hash_content(digest);
+            }
+            done += 1;
+            progress(done);
+        });
+    }
+
+    fn visit_contents(&mut self, visit: &mut dyn FnMut(&mut Self, &Digest)) {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let directory = self.keys.blobs().join(algorithm.as_str());
+            for shard in self.names(None, &directory) {
+                let shard = directory.join(shard);
+                for hex in self.names(None, &shard) {
+                    if let Ok(digest) = Digest::from_parts(algorithm, &hex) {
+                        visit(self, &digest);
+                    }
+                }
+            }
+        }
+    }
+
+    fn content(&mut self, digest: &Digest) {
         let path = self.keys.blob(digest);
         let size = match size_of(&path) {
             Ok(Some(size)) => size,
@@ -55,23 +72,39 @@ impl Look<'_> {
             self.leftovers.unreferenced_blobs += 1;
             self.leftovers.unreferenced_bytes += size;
         }
-        if deep && !self.hashed.contains(&prefix(digest)) {
-            match hash(&path, digest.algorithm()) {
-                Ok(actual) => {
-                    self.examined.bytes += size;
-                    if actual != *digest {
-                        self.damaged(digest, &path, &actual);
-                    }
+    }
+
+    /// Hashes what the disk has of one; what looks damaged is read twice.
+    pub(super) fn hash_content(&mut self, digest: &Digest) {
+        let path = self.keys.blob(digest);
+        match size_of(&path) {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(fault) => return self.fault(FindingKind::ContentDamaged, None, digest, &path, &fault),
+        }
+        let algorithm = digest.algorithm();
+        let hashed = hash(&path, algorithm).and_then(|(actual, size)| {
+            if actual == *digest {
+                Ok((actual, size))
+            } else {
+                hash(&path, algorithm)
+            }
+        });
+        match hashed {
+            Ok((actual, size)) => {
+                self.examined.bytes += size;
+                if actual != *digest {
+                    self.damaged(digest, &path, &actual);
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => {
-                    let fault = Fault::Io {
-                        action: "read",
-                        path: path.clone(),
-                        source,
-                    };
-                    self.fault(FindingKind::Unreadable, None, digest, &path, &fault);
-                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                let fault = Fault::Io {
+                    action: "read",
+                    path: path.clone(),
+                    source,
+                };
+                self.fault(FindingKind::Unreadable, None, digest, &path, &fault);
             }
         }
     }
@@ -91,14 +124,23 @@ fn entries(directory: &Path) -> u64 {
     names_in(directory).map_or(0, |names| names.len() as u64)
 }
 
-/// The digest of a file's bytes.
-fn hash(path: &Path, algorithm: Algorithm) -> io::Result<Digest> {
+/// The digest and the number of a file's bytes, as the disk has them.
+fn hash(path: &Path, algorithm: Algorithm) -> io::Result<(Digest, u64)> {
     let mut file = File::open(path)?;
-    let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; BUFFER_BYTES]);
+    let is_remembered = is_remembered(&file);
+    forget_pages(&file);
+    let (mut hasher, mut buffer, mut size) = (Hasher::new(algorithm), vec![0; BUFFER_BYTES], 0);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.update(&buffer[..length]),
+            0 => break,
+            length => {
+                hasher.update(&buffer[..length]);
+                size += length as u64;
+            }
         }
     }
+    if !is_remembered {
+        forget_pages(&file);
+    }
+    Ok((hasher.finish(), size))
 }

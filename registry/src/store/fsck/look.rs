@@ -15,6 +15,9 @@ use crate::store::links::names_in;
 
 use super::report::{Finding, FindingKind, Leftovers, Looked};
 
+/// What a digest is remembered by: the first half of it. Two that share it are taken for one.
+pub(super) type Key = [u8; 16];
+
 /// Takes a number of things done.
 pub(super) type Progress<'a> = dyn Fn(u64) + 'a;
 
@@ -24,10 +27,10 @@ pub(super) struct Look<'a> {
     pub(super) findings: BTreeSet<Finding>,
     pub(super) leftovers: Leftovers,
     pub(super) examined: Looked,
-    /// Content that some repository has, by the first half of its digest: two that share it are taken for one.
-    pub(super) referenced: HashSet<[u8; 16]>,
+    /// Content that some repository has.
+    pub(super) referenced: HashSet<Key>,
     /// Manifests that were hashed already.
-    pub(super) hashed: HashSet<[u8; 16]>,
+    pub(super) hashed: HashSet<Key>,
     /// What a repair can do about it.
     pub(super) cures: Vec<Cure>,
 }
@@ -169,7 +172,7 @@ impl<'a> Look<'a> {
 }
 
 /// The first half of a digest's bytes.
-pub(super) fn prefix(digest: &Digest) -> [u8; 16] {
+pub(super) fn prefix(digest: &Digest) -> Key {
     let mut bytes = [0; 16];
     for (byte, pair) in bytes.iter_mut().zip(digest.hex().as_bytes().chunks(2)) {
         let pair = std::str::from_utf8(pair).unwrap_or("00");

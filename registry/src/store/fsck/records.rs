@@ -1,11 +1,12 @@
-//! The records that garbage collection goes by, as far as they belong to no repository. Files come in, findings go out;
-//! blocking IO, reads only.
+//! What garbage collection goes by, as far as it belongs to no repository, and names that keep it from a volume. Files come
+//! in, findings go out; blocking IO, reads only.
 
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::store::links::{exists, read_file};
+use crate::store::names::visit_strange;
 
 use super::look::Look;
 use super::report::FindingKind;
@@ -17,6 +18,8 @@ impl Look<'_> {
         self.record(&format, "FORMAT", "a number \"format\"", |it| {
             it["format"].is_u64()
         });
+        self.features(&format);
+        self.strange_names();
         self.record(&in_use, "inuse.json", "a list \"digests\"", |it| {
             it["digests"].is_array()
         });
@@ -30,8 +33,39 @@ impl Look<'_> {
                         .all(|key| it[key].is_string())
                 });
             } else {
-                self.leftovers.empty_directories += 1;
+                let problem = "it is missing: restore it, or remove its directory to give the tag up";
+                self.found(FindingKind::RecordDamaged, None, &id, &path, problem);
             }
+        }
+    }
+
+    /// What this version does not know may keep something.
+    fn features(&mut self, path: &Path) {
+        let bytes = read_file(path).ok().flatten();
+        let document: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let features = document.and_then(|document| document.get("features")?.as_array().cloned());
+        for feature in features.into_iter().flatten() {
+            let problem = format!(
+                "it lists feature {feature}, which this version does not know: run the version that wrote it"
+            );
+            self.found(FindingKind::NotUnderstood, None, &"FORMAT", path, problem);
+        }
+    }
+
+    fn strange_names(&mut self) {
+        let keys = self.keys;
+        let visited = visit_strange(keys, &mut |path, problem| {
+            let what = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            self.found(FindingKind::NotUnderstood, None, &what, &path, problem);
+            Ok(())
+        });
+        if let Err(fault) = visited {
+            let path = keys.repositories();
+            self.fault(FindingKind::Unreadable, None, &"repositories", &path, &fault);
         }
     }
 

@@ -43,7 +43,14 @@ impl Inner {
         mut choose: impl FnMut(&AmbiguousTag) -> Option<Digest>,
     ) -> Result<FsckReport, Fault> {
         let mut changes = Vec::new();
-        let mut after = whole(&self.keys, deep, &|_| {});
+        let look = || {
+            let mut look = whole(&self.keys, &|_| {});
+            if deep {
+                look.hash_contents(&|_| {});
+            }
+            look
+        };
+        let mut after = look();
         // A link that is written again lets the next look see what else is missing: tag, index, child, layer.
         for round in 0..MAX_ROUNDS {
             let before = changes.len();
@@ -55,7 +62,7 @@ impl Inner {
             if changes.len() == before {
                 break;
             }
-            after = whole(&self.keys, deep, &|_| {});
+            after = look();
         }
         Ok(FsckReport {
             locked: true,

@@ -25,6 +25,8 @@ pub enum FindingKind {
     ReferrerWrong,
     /// A record of the private tree is not what it should be.
     RecordDamaged,
+    /// Something that this version does not know, and that might keep other things.
+    NotUnderstood,
     /// It cannot be read at all.
     Unreadable,
 }
@@ -38,9 +40,14 @@ impl FindingKind {
             }
             Self::ManifestLost | Self::ReferenceLost => "push the image again, or delete the manifest",
             Self::TagDangling | Self::TagUnreadable => "push the tag again, or delete it",
-            Self::LinkDamaged => "push the content to this repository again",
+            Self::LinkDamaged => {
+                "push the content to this repository again; until then garbage collection refuses to run"
+            }
             Self::ReferrerWrong => "run `fsck --repair`",
-            Self::RecordDamaged => "restore the file from a backup; until then garbage collection keeps more",
+            Self::RecordDamaged => {
+                "restore the file from a backup; until then garbage collection may refuse to run, or keep more"
+            }
+            Self::NotUnderstood => "what the sentence says; until then garbage collection refuses to run",
             Self::Unreadable => "look at the disk and at the owner and mode of the file",
         }
     }

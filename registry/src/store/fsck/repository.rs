@@ -1,19 +1,21 @@
-//! One repository: what its tags name is there, what its manifests name is there, links and entries among referrers
-//! mean what they should. Files come in, findings go out; blocking IO, reads only.
+//! One repository: what its tags name is there, links and entries among referrers mean what they should. Files come in,
+//! findings go out; blocking IO, reads only.
 //!
-//! Tags are read before revisions: pushes write in the other order, so that beside a live server little is seen half.
+//! Tags are read before revisions, those before layers: pushes write in the other order, so that beside a live server
+//! little is seen half. Of what is read only keys are kept, of one repository at a time: manifests may be large.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
 
-use crate::manifest::{EdgeKind, InvalidManifest, Manifest};
+use crate::manifest::{InvalidManifest, Manifest};
 use crate::store::error::Fault;
+use crate::store::from_disk;
 use crate::store::keys::digest_of_referrer;
-use crate::store::links::{digests_in, exists, read_file, read_link, read_tag};
+use crate::store::links::{digests_in, exists, read_file, read_link, read_tag, visit_digests};
 
-use super::look::{AmbiguousTag, Cure, Look, prefix, size_of};
+use super::look::{AmbiguousTag, Cure, Key, Look, prefix, size_of};
 use super::report::FindingKind;
 
 /// More than any registry takes as a manifest.
@@ -21,17 +23,17 @@ const MAX_MANIFEST_BYTES: u64 = 32 << 20;
 
 /// What a repository has.
 #[derive(Default)]
-struct Has {
+pub(super) struct Has {
     /// Blobs, and whether their content is there.
-    blobs: HashMap<Digest, bool>,
-    /// Manifests, and what was read of them.
-    manifests: HashMap<Digest, Option<Read>>,
-}
-
-/// A manifest that is understood.
-struct Read {
-    manifest: Manifest,
-    size: u64,
+    pub(super) blobs: HashMap<Key, bool>,
+    /// Manifests.
+    pub(super) manifests: HashSet<Key>,
+    /// Manifests that are understood and have a subject.
+    subjects: HashMap<Key, Key>,
+    /// Those that are not understood.
+    foreign: HashSet<Key>,
+    /// What some manifest needs of what is linked and not there.
+    pub(super) missed: HashSet<Key>,
 }
 
 impl Look<'_> {
@@ -40,15 +42,25 @@ impl Look<'_> {
         self.examined.repositories += 1;
         let tags = self.read_tags(name);
         let mut has = Has::default();
-        self.read_revisions(name, &mut has);
+        let revisions = self.read_revisions(name, &mut has);
         self.read_layers(name, &mut has);
         for (tag, digest) in tags {
-            if !has.manifests.contains_key(&digest) {
+            if !has.manifests.contains(&prefix(&digest)) {
                 self.dangling(name, &tag, &digest);
             }
         }
-        self.check_references(name, &has);
-        self.check_referrers(name, &has);
+        for (digest, content) in revisions {
+            match self.read_manifest(name, &digest, &content) {
+                Some((manifest, size)) => {
+                    self.check_references(name, &digest, &manifest, &mut has);
+                    self.check_listed(name, &digest, &manifest, size, &mut has);
+                }
+                None => drop(has.foreign.insert(prefix(&digest))),
+            }
+        }
+        let lost = |(key, is_there): &(&Key, &bool)| !**is_there && !has.missed.contains(*key);
+        self.leftovers.links_without_content += has.blobs.iter().filter(lost).count() as u64;
+        self.check_entries(name, &has);
     }
 
     fn read_tags(&mut self, name: &RepositoryName) -> Vec<(Tag, Digest)> {
@@ -116,19 +128,27 @@ impl Look<'_> {
         }
     }
 
-    fn read_revisions(&mut self, name: &RepositoryName, has: &mut Has) {
+    /// The manifests, and where their bytes are.
+    fn read_revisions(&mut self, name: &RepositoryName, has: &mut Has) -> Vec<(Digest, Digest)> {
         let directory = self.keys.revisions(name);
+        let mut revisions = Vec::new();
         for digest in self.digests(name, &directory) {
             let path = self.keys.revision_link(name, &digest);
             if let Some(content) = self.link(name, &path, &digest) {
                 self.examined.manifests += 1;
-                let read = self.read_manifest(name, &digest, &content);
-                has.manifests.insert(digest, read);
+                has.manifests.insert(prefix(&digest));
+                revisions.push((digest, content));
             }
         }
+        revisions
     }
 
-    fn read_manifest(&mut self, name: &RepositoryName, digest: &Digest, content: &Digest) -> Option<Read> {
+    fn read_manifest(
+        &mut self,
+        name: &RepositoryName,
+        digest: &Digest,
+        content: &Digest,
+    ) -> Option<(Manifest, u64)> {
         let path = self.keys.blob(content);
         let size = match size_of(&path) {
             Ok(Some(size)) => size,
@@ -146,15 +166,14 @@ impl Look<'_> {
             self.leftovers.foreign_manifests += 1;
             return None;
         }
-        let bytes = match read_file(&path) {
-            Ok(bytes) => bytes.unwrap_or_default(),
-            Err(fault) => {
-                self.fault(FindingKind::Unreadable, Some(name), digest, &path, &fault);
-                return None;
-            }
-        };
+        let mut bytes = self.bytes(name, digest, &path)?;
         self.examined.bytes += bytes.len() as u64;
-        let actual = Digest::of(content.algorithm(), &bytes);
+        let mut actual = Digest::of(content.algorithm(), &bytes);
+        if actual != *content {
+            from_disk::forget(&path); // memory may be what is damaged
+            bytes = self.bytes(name, digest, &path)?;
+            actual = Digest::of(content.algorithm(), &bytes);
+        }
         if self.hashed.insert(prefix(content)) && actual != *content {
             self.damaged(content, &path, &actual);
         }
@@ -162,7 +181,7 @@ impl Look<'_> {
             return None;
         }
         match Manifest::parse(None, &bytes) {
-            Ok(manifest) => Some(Read { manifest, size }),
+            Ok(manifest) => Some((manifest, size)),
             Err(InvalidManifest::Schema1) => None,
             Err(_) => {
                 self.leftovers.foreign_manifests += 1;
@@ -171,16 +190,30 @@ impl Look<'_> {
         }
     }
 
+    fn bytes(&mut self, name: &RepositoryName, digest: &Digest, path: &Path) -> Option<Vec<u8>> {
+        match read_file(path) {
+            Ok(bytes) => Some(bytes.unwrap_or_default()),
+            Err(fault) => {
+                self.fault(FindingKind::Unreadable, Some(name), digest, path, &fault);
+                None
+            }
+        }
+    }
+
     fn read_layers(&mut self, name: &RepositoryName, has: &mut Has) {
         let directory = self.keys.layers(name);
-        for digest in self.digests(name, &directory) {
+        let visited = visit_digests(&directory, &mut |digest| {
             let path = self.keys.layer_link(name, &digest);
-            let Some(content) = self.link(name, &path, &digest) else {
-                continue;
-            };
-            self.examined.links += 1;
-            let is_there = exists(&self.keys.blob(&content)).unwrap_or(true);
-            has.blobs.insert(digest, is_there);
+            if let Some(content) = self.link(name, &path, &digest) {
+                self.examined.links += 1;
+                let is_there = exists(&self.keys.blob(&content)).unwrap_or(true);
+                has.blobs.insert(prefix(&digest), is_there);
+            }
+            Ok(())
+        });
+        if let Err(fault) = visited {
+            let kind = FindingKind::Unreadable;
+            self.fault(kind, Some(name), &"directory", &directory, &fault);
         }
     }
 
@@ -198,7 +231,7 @@ impl Look<'_> {
     }
 
     /// Whether the volume has whole bytes of this digest that are a manifest.
-    fn is_manifest(&self, digest: &Digest) -> bool {
+    pub(super) fn is_manifest(&self, digest: &Digest) -> bool {
         let path = self.keys.blob(digest);
         let has_its_size =
             size_of(&path).is_ok_and(|size| size.is_some_and(|size| size <= MAX_MANIFEST_BYTES));
@@ -208,146 +241,66 @@ impl Look<'_> {
         })
     }
 
-    fn check_references(&mut self, name: &RepositoryName, has: &Has) {
-        let mut needed: HashSet<&Digest> = HashSet::new();
-        for (digest, read) in &has.manifests {
-            let Some(read) = read else { continue };
-            let mut absent: Option<HashSet<Digest>> = None;
-            for edge in &read.manifest.edges {
-                needed.insert(&edge.digest);
-                let is_blob = has.blobs.get(&edge.digest).copied().unwrap_or(false);
-                let is_there = match edge.kind {
-                    EdgeKind::ForeignBlob => true,
-                    EdgeKind::Blob => is_blob,
-                    EdgeKind::Child => is_blob || has.manifests.contains_key(&edge.digest),
-                };
-                if is_there {
-                    continue;
-                }
-                if absent
-                    .get_or_insert_with(|| self.never_came(name, digest))
-                    .contains(&edge.digest)
-                {
-                    self.leftovers.never_came += 1;
-                } else {
-                    self.lost(name, digest, &edge.digest, edge.kind, has);
-                }
+    /// Looks whether a manifest is listed under its subject as what it says of itself.
+    fn check_listed(
+        &mut self,
+        name: &RepositoryName,
+        digest: &Digest,
+        manifest: &Manifest,
+        size: u64,
+        has: &mut Has,
+    ) {
+        let Some(subject) = &manifest.subject else { return };
+        has.subjects.insert(prefix(digest), prefix(subject));
+        let path = self.keys.referrer(name, subject, digest);
+        let descriptor = manifest.referrer_descriptor(digest.clone(), size);
+        let expected = serde_json::json!(descriptor);
+        let found: Result<Option<serde_json::Value>, Fault> = read_file(&path)
+            .map(|bytes| bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap_or_default()));
+        let why = match found {
+            Ok(Some(value)) if value == expected => return,
+            Ok(None) => {
+                self.leftovers.unlisted_referrers += 1;
+                format!("{digest} of \"{name}\" was not listed under its subject")
             }
-        }
-        let unneeded = has
-            .blobs
-            .iter()
-            .filter(|(digest, is_there)| !**is_there && !needed.contains(digest));
-        self.leftovers.links_without_content += unneeded.count() as u64;
-    }
-
-    /// What was not there when a manifest was accepted.
-    fn never_came(&mut self, name: &RepositoryName, manifest: &Digest) -> HashSet<Digest> {
-        let path = self.keys.absent(name, manifest);
-        match read_file(&path) {
-            Ok(None) => HashSet::new(),
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                let problem = format!("it is no list of digests: {error}");
-                self.found(FindingKind::RecordDamaged, Some(name), manifest, &path, problem);
-                HashSet::new()
-            }),
-            Err(fault) => {
-                self.fault(FindingKind::RecordDamaged, Some(name), manifest, &path, &fault);
-                HashSet::new()
+            Ok(Some(_)) | Err(_) => {
+                let problem = "it does not say what the manifest says of itself";
+                self.found(FindingKind::ReferrerWrong, Some(name), digest, &path, problem);
+                format!("the entry of {digest} of \"{name}\" did not say what the manifest says")
             }
-        }
+        };
+        self.cures.push(Cure::WriteReferrer {
+            path,
+            text: expected.to_string(),
+            why,
+        });
     }
 
-    fn lost(&mut self, name: &RepositoryName, by: &Digest, lost: &Digest, kind: EdgeKind, has: &Has) {
-        let (what, link) = match kind {
-            EdgeKind::Child if self.is_manifest(lost) => ("entry", self.keys.revision_link(name, lost)),
-            EdgeKind::Child => ("entry", self.keys.layer_link(name, lost)),
-            _ => ("blob", self.keys.layer_link(name, lost)),
-        };
-        let is_linked = has.blobs.contains_key(lost);
-        let how = if is_linked {
-            "its content is gone"
-        } else {
-            "the repository does not have it"
-        };
-        let problem = format!("manifest {by} needs {what} {lost}: {how}");
-        self.found(FindingKind::ReferenceLost, Some(name), lost, &link, problem);
-        if !is_linked && exists(&self.keys.blob(lost)).unwrap_or(false) {
-            self.cures.push(Cure::Relink {
-                repository: name.clone(),
-                path: link,
-                digest: lost.clone(),
-                why: format!("manifest {by} of \"{name}\" needs it, and the volume still has it"),
-            });
-        }
-    }
-
-    fn check_referrers(&mut self, name: &RepositoryName, has: &Has) {
+    /// Looks for entries of manifests that are gone, or name another subject.
+    fn check_entries(&mut self, name: &RepositoryName, has: &Has) {
         let entries = self.keys.referrers_of(name);
-        let mut listed: HashSet<(Digest, Digest)> = HashSet::new();
         for subject in self.digests(name, &entries) {
             let directory = self.keys.referrers(name, &subject);
             for file in self.names(Some(name), &directory) {
                 let Some(referrer) = digest_of_referrer(&file) else {
                     continue;
                 };
-                match has.manifests.get(&referrer) {
-                    None => self.leftovers.stale_referrers += 1,
-                    Some(None) => {}
-                    Some(Some(read)) => {
-                        self.check_entry(name, &subject, &referrer, read);
-                        listed.insert((subject.clone(), referrer));
-                    }
+                let key = prefix(&referrer);
+                if !has.manifests.contains(&key) {
+                    self.leftovers.stale_referrers += 1;
+                } else if !has.foreign.contains(&key) && has.subjects.get(&key) != Some(&prefix(&subject)) {
+                    let path = directory.join(file);
+                    let problem = format!("{referrer} does not name this subject");
+                    self.found(FindingKind::ReferrerWrong, Some(name), &referrer, &path, problem);
+                    self.cures.push(Cure::MoveAside {
+                        path,
+                        name: format!("referrer-{}-{}", referrer.algorithm(), referrer.hex()),
+                        why: format!(
+                            "{referrer} of \"{name}\" was listed under {subject}, which it does not name"
+                        ),
+                    });
                 }
             }
         }
-        for (digest, read) in &has.manifests {
-            let Some((subject, read)) = read
-                .as_ref()
-                .and_then(|read| Some((read.manifest.subject.as_ref()?, read)))
-            else {
-                continue;
-            };
-            if !listed.contains(&(subject.clone(), digest.clone())) {
-                self.leftovers.unlisted_referrers += 1;
-                self.cures.push(Cure::WriteReferrer {
-                    path: self.keys.referrer(name, subject, digest),
-                    text: entry_of(digest, read),
-                    why: format!("{digest} of \"{name}\" was not listed under its subject"),
-                });
-            }
-        }
     }
-
-    fn check_entry(&mut self, name: &RepositoryName, subject: &Digest, referrer: &Digest, read: &Read) {
-        let path = self.keys.referrer(name, subject, referrer);
-        if read.manifest.subject.as_ref() != Some(subject) {
-            let problem = format!("{referrer} does not name this subject");
-            self.found(FindingKind::ReferrerWrong, Some(name), referrer, &path, problem);
-            self.cures.push(Cure::MoveAside {
-                path,
-                name: format!("referrer-{}-{}", referrer.algorithm(), referrer.hex()),
-                why: format!("{referrer} of \"{name}\" was listed under {subject}, which it does not name"),
-            });
-            return;
-        }
-        let expected = entry_of(referrer, read);
-        let found: Result<Option<serde_json::Value>, Fault> =
-            read_file(&path).map(|bytes| bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
-        if !matches!(&found, Ok(Some(value)) if serde_json::from_str(&expected).is_ok_and(|it: serde_json::Value| it == *value))
-        {
-            let problem = "it does not say what the manifest says of itself";
-            self.found(FindingKind::ReferrerWrong, Some(name), referrer, &path, problem);
-            self.cures.push(Cure::WriteReferrer {
-                path,
-                text: expected,
-                why: format!("the entry of {referrer} of \"{name}\" did not say what the manifest says"),
-            });
-        }
-    }
-}
-
-fn entry_of(digest: &Digest, read: &Read) -> String {
-    let descriptor = read.manifest.referrer_descriptor(digest.clone(), read.size);
-    serde_json::json!(descriptor).to_string()
 }

@@ -1,9 +1,13 @@
-//! A check finds each kind of loss and nothing else, and a repair makes whole what can be made whole.
+//! A check finds each kind of loss and nothing else.
+
+mod repairs;
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::store::fsck::{AmbiguousTag, FindingKind, FsckOptions, FsckReport, Leftovers, check};
+
+use crate::store::open::BriefLock;
 
 use super::*;
 
@@ -162,10 +166,6 @@ async fn each_loss_is_found_as_what_it_is() {
                 fs::write(it.keys().referrer(&it.name, &it.image, &it.signature), "{}").unwrap();
             }),
         ),
-        (
-            FindingKind::RecordDamaged,
-            Box::new(|it| fs::write(it.keys().in_use(), "[]").unwrap()),
-        ),
     ];
     for (number, (kind, damage)) in cases.into_iter().enumerate() {
         let content = Content::new().await;
@@ -177,6 +177,47 @@ async fn each_loss_is_found_as_what_it_is() {
                 .ok(),
             Some(true)
         );
+    }
+}
+
+#[tokio::test]
+async fn what_collections_refuse_is_found() {
+    let cases: Vec<(FindingKind, Damage)> = vec![
+        (
+            FindingKind::RecordDamaged,
+            Box::new(|it| fs::write(it.keys().in_use(), "[]").unwrap()),
+        ),
+        (
+            FindingKind::RecordDamaged,
+            Box::new(|it| fs::create_dir_all(it.keys().trash().join("01J/tag")).unwrap()),
+        ),
+        (
+            FindingKind::NotUnderstood,
+            Box::new(|it| {
+                fs::write(it.keys().format(), r#"{"format":1,"features":["x"]}"#).unwrap();
+            }),
+        ),
+        (
+            FindingKind::NotUnderstood,
+            Box::new(|it| fs::create_dir_all(it.keys().repositories().join("Team/app/_layers")).unwrap()),
+        ),
+        (
+            FindingKind::NotUnderstood,
+            Box::new(|it| fs::create_dir_all(it.keys().layers(&it.name).join("sha384/00")).unwrap()),
+        ),
+        (
+            FindingKind::NotUnderstood,
+            Box::new(|it| fs::create_dir_all(it.keys().tags(&it.name).join("v 1/current")).unwrap()),
+        ),
+    ];
+    for (number, (kind, damage)) in cases.into_iter().enumerate() {
+        let content = Content::new().await;
+        damage(&content);
+        assert_eq!(kinds(&checked(&content.volume, true)), [kind], "case {number}");
+        let store = content.volume.open().await;
+        let refused = store.collect(CollectOptions::default(), |_| {}).await;
+        assert!(refused.is_err(), "case {number}");
+        store.close().await;
     }
 }
 
@@ -239,124 +280,37 @@ async fn beside_a_running_registry_a_check_holds_no_lock_and_still_finds() {
 }
 
 #[tokio::test]
-async fn a_repair_writes_lost_links_again_where_the_content_is_still_there() {
+async fn a_check_tells_who_waits_for_it_and_lets_go_before_it_reads_all_bytes() {
     let content = Content::new().await;
-    let keys = content.keys();
-    let layer = digest_of(b"layer of one");
-    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
-    fs::remove_file(keys.revision_link(&content.name, &content.index)).unwrap();
-    fs::write(keys.layer_link(&content.name, &digest_of(b"layer of two")), "").unwrap();
-    fs::remove_file(keys.referrer(&content.name, &content.image, &content.signature)).unwrap();
-    let report = repaired(&content.volume, |_| None).await;
-    assert_eq!(report.changes.len(), 4, "{:#?}", report.changes);
-    assert_eq!(report.findings, []);
-    assert_eq!(report.leftovers, Leftovers::default());
-    assert_eq!(checked(&content.volume, true).findings, []);
-    let store = content.volume.open().await;
-    assert_eq!(read_blob(&store, &content.name, &layer).await, b"layer of one");
-    let referrers = store
-        .referrers(&content.name, &content.image, &[], None, 1 << 20)
-        .await
-        .unwrap();
-    assert_eq!(referrers.descriptors[0].digest, content.signature);
-    let again = store.repair(true, |_| None).await.unwrap();
-    assert_eq!(again.changes, [] as [String; 0]);
-    store.close().await;
-}
-
-#[tokio::test]
-async fn a_repair_moves_damaged_content_aside_and_a_push_heals_it() {
-    let content = Content::new().await;
-    let layer = digest_of(b"layer of one");
-    for rot in ["rot", "more rot"] {
-        fs::write(content.keys().blob(&layer), rot).unwrap();
-        let report = repaired(&content.volume, |_| None).await;
-        assert_eq!(kinds(&report), [FindingKind::ReferenceLost]);
-        let store = content.volume.open().await;
-        assert!(matches!(
-            store.blob_open(&content.name, &layer).await,
-            Err(BlobError::Unknown { .. })
-        ));
-        push_blob(&store, &content.name, b"layer of one").await;
-        store.close().await;
-        assert_eq!(checked(&content.volume, true).findings, []);
-    }
-    let aside = fs::read_dir(content.keys().quarantine()).unwrap();
-    let mut kept: Vec<String> = aside
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
-    kept.sort();
-    assert_eq!(kept, ["more rot", "rot"]);
-}
-
-#[tokio::test]
-async fn a_repair_asks_what_an_empty_tag_with_a_history_names() {
-    let content = Content::new().await;
-    let history = content.keys().tag(&content.name, &tag("v1")).join("index/sha256");
-    for digest in [&content.image, &content.index] {
-        fs::create_dir_all(history.join(digest.hex())).unwrap();
-        fs::write(history.join(digest.hex()).join("link"), digest.as_str()).unwrap();
-    }
-    fs::write(content.tag("v1"), "").unwrap();
-    assert_eq!(
-        kinds(&repaired(&content.volume, |_| None).await),
-        [FindingKind::TagUnreadable]
+    let volume = &content.volume;
+    let in_use = |store: Result<Store, OpenError>| match store {
+        Err(OpenError::InUse { holder, .. }) => Some(holder),
+        _ => None,
+    };
+    let opened = || async {
+        let options = StoreOptions {
+            lock_timeout: Duration::ZERO,
+            ..volume.options()
+        };
+        Store::open(options).await
+    };
+    let lock = BriefLock::take(&content.keys(), "which checks the volume").unwrap();
+    let holder = in_use(opened().await).unwrap();
+    assert!(holder.ends_with(", which checks the volume"), "{holder}");
+    drop(lock);
+    let (told, options) = (
+        std::sync::Mutex::new(Vec::new()),
+        FsckOptions {
+            deep: true,
+            pause: Duration::ZERO,
+        },
     );
-    let wanted = content.image.clone();
-    let report = repaired(&content.volume, move |asked| {
-        assert_eq!((asked.tag.as_str(), asked.candidates.len()), ("v1", 2));
-        Some(wanted.clone())
-    })
-    .await;
-    assert_eq!(report.findings, []);
-    assert_eq!(
-        fs::read_to_string(content.tag("v1")).unwrap(),
-        content.image.as_str()
-    );
-}
-
-#[tokio::test]
-async fn a_repair_goes_on_to_what_its_own_links_let_it_see() {
-    let content = Content::new().await;
-    let keys = content.keys();
-    let layer = digest_of(b"layer of one");
-    fs::remove_file(keys.revision_link(&content.name, &content.index)).unwrap();
-    fs::remove_file(keys.revision_link(&content.name, &content.image)).unwrap();
-    fs::remove_file(content.tag("v1")).unwrap();
-    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
-    let report = repaired(&content.volume, |_| None).await;
-    assert_eq!((report.changes.len(), report.findings), (3, vec![]));
-}
-
-#[tokio::test]
-async fn a_repair_gives_no_repository_what_belongs_to_another() {
-    let content = Content::new().await;
-    let keys = content.keys();
-    let layer = digest_of(b"layer of one");
-    let store = content.volume.open().await;
-    push_blob(&store, &repository("other"), b"layer of one").await;
-    store.close().await;
-    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
-    let report = repaired(&content.volume, |_| None).await;
-    assert_eq!(kinds(&report), [FindingKind::ReferenceLost]);
-    assert_eq!(report.changes, [] as [String; 0]);
-}
-
-#[tokio::test]
-async fn a_repair_links_the_blob_of_an_index_as_a_blob() {
-    let content = Content::new().await;
-    let store = content.volume.open().await;
-    let cached = push_blob(&store, &content.name, b"what a build has cached").await;
-    put(&store, &content.name, "cache", &index(&[&cached]))
-        .await
-        .unwrap();
-    store.close().await;
-    fs::remove_file(content.keys().layer_link(&content.name, &cached)).unwrap();
-    assert_eq!(repaired(&content.volume, |_| None).await.findings, []);
-    let store = content.volume.open().await;
-    assert_eq!(
-        read_blob(&store, &content.name, &cached).await,
-        b"what a build has cached"
-    );
-    store.close().await;
+    let report = check(volume.path(), options, &|_| {
+        let is_free = BriefLock::take(&content.keys(), "").is_some();
+        told.lock().unwrap().push(is_free);
+    });
+    assert!(report.unwrap().locked);
+    let told = told.into_inner().unwrap();
+    // one repository and nine blobs, then the bytes
+    assert_eq!((told.len(), told.iter().filter(|it| **it).count()), (19, 9));
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use super::assert_refused;
 use crate::mounted::Mounted;
+use crate::program::{Served, plain, program};
 
 /// Lengths and numbers of `linux/fuse.h`, protocol 7.31.
 const HEADER: usize = 40;
@@ -89,4 +90,23 @@ fn a_file_system_in_user_space_is_refused_unless_it_is_allowed() {
     }
     drop(mounted);
     server.join().unwrap();
+}
+
+#[test]
+fn a_repair_takes_the_file_systems_that_its_configuration_allows() {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = directory.path().join("volume");
+    drop(Served::start(&mut plain(&volume)));
+    let lock = volume.join("portolan/v1/LOCK");
+    // a second name of one file, as every file has where case makes no difference
+    std::fs::hard_link(&lock, lock.with_file_name("lock")).unwrap();
+    let config = directory.path().join("config.yaml");
+    let repaired = |is_allowed: bool| {
+        let path = volume.display();
+        let text = format!("storage: {{volume: {{path: {path}, allowUnsafeFilesystem: {is_allowed}}}}}");
+        std::fs::write(&config, text).unwrap();
+        let mut command = program(&["fsck", "--repair", "--config", config.to_str().unwrap()]);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!((repaired(false), repaired(true)), (Some(1), Some(0)));
 }

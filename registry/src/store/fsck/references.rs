@@ -1,0 +1,88 @@
+//! What a manifest names is there, or is recorded as never having come. A manifest comes in, findings go out; blocking IO,
+//! reads only.
+
+use std::collections::HashSet;
+
+use portolan_oci::{Digest, RepositoryName};
+
+use crate::manifest::{EdgeKind, Manifest};
+use crate::store::links::{exists, read_file};
+
+use super::look::{Cure, Look, prefix};
+use super::report::FindingKind;
+use super::repository::Has;
+
+impl Look<'_> {
+    pub(super) fn check_references(
+        &mut self,
+        name: &RepositoryName,
+        digest: &Digest,
+        manifest: &Manifest,
+        has: &mut Has,
+    ) {
+        let mut absent: Option<HashSet<Digest>> = None;
+        for edge in &manifest.edges {
+            let key = prefix(&edge.digest);
+            let blob = has.blobs.get(&key).copied();
+            if blob == Some(false) {
+                has.missed.insert(key);
+            }
+            let is_there = match edge.kind {
+                EdgeKind::ForeignBlob => true,
+                EdgeKind::Blob => blob == Some(true),
+                EdgeKind::Child => blob == Some(true) || has.manifests.contains(&key),
+            };
+            if is_there {
+                continue;
+            }
+            if absent
+                .get_or_insert_with(|| self.never_came(name, digest))
+                .contains(&edge.digest)
+            {
+                self.leftovers.never_came += 1;
+            } else {
+                self.lost(name, digest, &edge.digest, edge.kind, blob.is_some());
+            }
+        }
+    }
+
+    /// What was not there when a manifest was accepted.
+    fn never_came(&mut self, name: &RepositoryName, manifest: &Digest) -> HashSet<Digest> {
+        let path = self.keys.absent(name, manifest);
+        match read_file(&path) {
+            Ok(None) => HashSet::new(),
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                let problem = format!("it is no list of digests: {error}");
+                self.found(FindingKind::RecordDamaged, Some(name), manifest, &path, problem);
+                HashSet::new()
+            }),
+            Err(fault) => {
+                self.fault(FindingKind::RecordDamaged, Some(name), manifest, &path, &fault);
+                HashSet::new()
+            }
+        }
+    }
+
+    fn lost(&mut self, name: &RepositoryName, by: &Digest, lost: &Digest, kind: EdgeKind, is_linked: bool) {
+        let (what, link) = match kind {
+            EdgeKind::Child if self.is_manifest(lost) => ("entry", self.keys.revision_link(name, lost)),
+            EdgeKind::Child => ("entry", self.keys.layer_link(name, lost)),
+            _ => ("blob", self.keys.layer_link(name, lost)),
+        };
+        let how = if is_linked {
+            "its content is gone"
+        } else {
+            "the repository does not have it"
+        };
+        let problem = format!("manifest {by} needs {what} {lost}: {how}");
+        self.found(FindingKind::ReferenceLost, Some(name), lost, &link, problem);
+        if !is_linked && exists(&self.keys.blob(lost)).unwrap_or(false) {
+            self.cures.push(Cure::Relink {
+                repository: name.clone(),
+                path: link,
+                digest: lost.clone(),
+                why: format!("manifest {by} of \"{name}\" needs it, and the volume still has it"),
+            });
+        }
+    }
+}
