@@ -35,6 +35,9 @@ pub enum Problem {
     /// It cannot be read at all.
     #[error("{}", unreadable(.0))]
     Unreadable(io::Error),
+    /// A pipe, whose reader would wait for ever, or a device.
+    #[error("it is no regular file; write the path of one")]
+    NotRegular,
     /// It is binary, or text in another encoding.
     #[error("this is no UTF-8 text; write it as such")]
     NotText,
@@ -150,7 +153,12 @@ fn read_text(key: &'static str, path: &Path) -> Result<String, FileProblem> {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, FileProblem> {
-    std::fs::read(path).map_err(|source| problem(key, path, Problem::Unreadable(source)))
+    let unreadable = |source| problem(key, path, Problem::Unreadable(source));
+    let kind = std::fs::metadata(path).map_err(unreadable)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(problem(key, path, Problem::NotRegular));
+    }
+    std::fs::read(path).map_err(unreadable)
 }
 
 fn problem(key: &'static str, path: &Path, source: Problem) -> FileProblem {

@@ -25,6 +25,7 @@ mod keys;
 mod links;
 mod locks;
 mod manifests;
+mod names;
 mod naming;
 mod open;
 mod precondition;

@@ -98,6 +98,9 @@ fn shape(expected: &str) -> String {
 }
 
 fn syntax(message: &str) -> String {
+    if message.contains("expected a nonzero") {
+        return "this is 0; write a number of at least 1, or leave the key out for its default".to_owned();
+    }
     let remedy = if message.contains("tabs") {
         "indent with spaces"
     } else if message.starts_with("unclosed") {

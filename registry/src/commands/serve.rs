@@ -12,6 +12,10 @@ use crate::environment::{self, Overrides};
 use crate::serve::{self, StartError, Surroundings};
 use crate::{files, telemetry};
 
+/// Where `registry:2` reads its configuration. Ignoring it could leave a registry open that its owner believes to be
+/// closed.
+const OTHER_CONFIG: &str = "/etc/docker/registry/config.yml";
+
 /// Serves until SIGTERM or SIGINT; a second one ends it at once.
 pub fn run(
     file: Option<&Path>,
@@ -20,6 +24,11 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let mut config = match file {
         Some(path) => files::read_config(path)?,
+        None if Path::new(OTHER_CONFIG).exists() => anyhow::bail!(
+            "file \"{OTHER_CONFIG}\" is the configuration of registry:2 and has no effect here, neither have users and \
+             certificates that it names; write a configuration file for this registry (`portolan-registry serve --config \
+             FILE`), or take that file away"
+        ),
         None => Config::standalone(),
     };
     let overrides = environment::apply(&mut config, variable)?;

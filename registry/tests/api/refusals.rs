@@ -100,6 +100,8 @@ log: {}\nlog: {} | line 2 | "log" is there twice; write it once
 log: {}\n---\nlog: {} | line 3 | a second YAML document | keep one
 storage: {deleteEnabled: maybe} | storage.deleteEnabled | true nor false; write
 storage: {volume: /data} | storage.volume | write `key: value` lines
+uploads: {maxBlobBytes: 0} | uploads.maxBlobBytes | write a number of at least 1, or leave
+scrub: {bytesPerSecond: 0} | scrub.bytesPerSecond | write a number of at least 1, or leave
 shutdown: {drainTimeout: 20} | shutdown.drainTimeout | write numbers with units
 "#;
 
@@ -129,6 +131,14 @@ fn a_configuration_that_cannot_be_is_named_with_file_line_and_key() {
     ] {
         assert_refused(&mut program(&["serve", "--config", name]), &[name, remedy]);
         assert_refused(&mut program(&["check-config", name]), &[name, remedy]);
+    }
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (name, remedy) in [
+        (pipe.to_str().unwrap(), "no regular file; write"),
+        ("/dev/null", "no regular file; write"),
+    ] {
+        assert_refused(&mut program(&["serve", "--config", name]), &[name, remedy]);
     }
     fs::write(&path, "\u{feff}log: {level: info}\n").unwrap();
     assert_eq!(refused(&mut program(&["check-config", file])).0, 0);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{assert_refused, refused};
 use crate::fixture::{Authority, usual_users, write_token_keys, write_users};
+use crate::mounted::Mounted;
 use crate::program::{Served, program};
 
 /// Certificates, keys and users of each kind that cannot be used, below a directory.
@@ -152,4 +153,18 @@ fn an_expired_certificate_can_be_served_and_is_told_with_its_key() {
     assert!(output.status.success() && said.contains(&sentence), "{said}");
     let served = Served::start(&mut program(&["serve", "--config", &path("config.yaml")]));
     assert!(served.said.contains(&sentence), "{}", served.said);
+}
+
+#[test]
+fn the_file_of_registry_2_is_never_ignored() {
+    let file = "/etc/docker/registry/config.yml";
+    let mounted = Mounted::new(&format!(
+        "mount -t tmpfs none /etc; mkdir -p /etc/docker/registry; echo 'auth: {{htpasswd: {{}}}}' > {file}"
+    ));
+    let parts = [file, "registry:2", "--config FILE", "take that file away"];
+    assert_refused(&mut mounted.registry(&["serve"]), &parts);
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.yaml");
+    fs::write(&config, "http: {address: '127.0.0.1:0'}\n").unwrap();
+    Served::start(&mut mounted.registry(&["serve", "--config", config.to_str().unwrap()]));
 }

@@ -145,6 +145,15 @@ fn a_volume_of_another_user_is_named_with_key_and_remedy() {
         let parts = ["storage.volume.path", closed.to_str().unwrap(), remedy];
         assert_refused(&mut serve(&path), &parts);
     }
+    let partly = made("partly", 0o755, owner);
+    let inside = partly.join("portolan");
+    fs::create_dir(&inside).unwrap();
+    chown(&inside, owner, owner).unwrap();
+    fs::set_permissions(&inside, fs::Permissions::from_mode(0o000)).unwrap();
+    if user.is_some() {
+        let whole = format!("`chown -R 65532:65532 {}`", partly.display());
+        assert_refused(&mut serve(&partly), &[inside.to_str().unwrap(), &whole]);
+    }
     let readable = made("readable", 0o555, owner);
     let served = Served::start(&mut serve(&readable));
     let remedy = if user.is_some() {
@@ -160,7 +169,7 @@ fn a_volume_of_another_user_is_named_with_key_and_remedy() {
     ] {
         assert!(served.said.contains(part), "no {part:?} in: {}", served.said);
     }
-    for path in [closed, readable] {
+    for path in [closed, readable, inside] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
