@@ -1,10 +1,11 @@
 //! The command line of portolan-operator: text and environment come in, a struct goes out. Nothing is decided here.
 
-use std::net::SocketAddr;
+use std::ffi::OsString;
 
 use clap::{ArgAction, Parser, Subcommand};
+use portolan_config::Address;
 
-use crate::telemetry::LogFormat;
+use crate::telemetry::{self, LogFormat};
 
 /// The Kubernetes operator of Portolan: turns Registry objects into running container registries.
 #[derive(Clone, Debug, Parser)]
@@ -37,8 +38,19 @@ pub struct RunArgs {
     #[arg(long, env = "PORTOLAN_REGISTRY_IMAGE", value_name = "IMAGE", value_parser = non_empty)]
     pub registry_image: String,
 
+    /// How to reach the Kubernetes API; the user's own kubeconfig or the Pod's service account when absent
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<OsString>,
+
     /// Namespaces to look at, comma-separated; all when absent
-    #[arg(long, env = "PORTOLAN_WATCH_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', num_args = 0..)]
+    #[arg(
+        long,
+        env = "PORTOLAN_WATCH_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_delimiter = ',',
+        num_args = 0..,
+        value_parser = namespace_or_nothing
+    )]
     pub watch_namespaces: Vec<String>,
 
     /// Domain that the cluster's DNS serves
@@ -56,16 +68,16 @@ pub struct RunArgs {
         long,
         env = "PORTOLAN_HTTP_ADDRESS",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = ":8080"
     )]
-    pub http_address: SocketAddr,
+    pub http_address: Address,
 
     /// Whether only the holder of Lease portolan-operator-leader works
     #[arg(long, env = "PORTOLAN_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
 
     /// Namespace of the Lease; the Pod's own when absent
-    #[arg(long, env = "PORTOLAN_LEADER_ELECT_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "PORTOLAN_LEADER_ELECT_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub leader_elect_namespace: Option<String>,
 
     /// Registries that are worked on at the same time, per watched scope
@@ -93,12 +105,13 @@ pub struct RunArgs {
         long,
         env = "PORTOLAN_LOG_FILTER",
         value_name = "FILTER",
-        default_value = "info"
+        default_value = "info",
+        value_parser = telemetry::filter
     )]
     pub log_filter: String,
 
     /// Namespace of our own Pod, set by the Deployment
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
     pub pod_namespace: Option<String>,
 
     /// Name of our own Pod, set by the Deployment; it names us in the Lease and in events
@@ -114,7 +127,7 @@ pub struct RunArgs {
 impl RunArgs {
     /// The namespaces to look at, sorted, each once; none means all.
     pub fn namespaces(&self) -> Vec<String> {
-        let named = self.watch_namespaces.iter().map(|name| name.trim().to_owned());
+        let named = self.watch_namespaces.iter().cloned();
         let mut namespaces: Vec<String> = named.filter(|name| !name.is_empty()).collect();
         namespaces.sort();
         namespaces.dedup();
@@ -128,6 +141,26 @@ fn non_empty(text: &str) -> Result<String, String> {
     } else {
         Ok(text.trim().to_owned())
     }
+}
+
+/// A list may have an empty place.
+fn namespace_or_nothing(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Ok(String::new()),
+        name => namespace(name),
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = (1..=63).contains(&name.len())
+        && name.bytes().all(plain)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    is_label.then(|| name.to_owned()).ok_or_else(|| {
+        format!("no namespace can be called {name:?}; write at most 63 lower-case letters, digits and '-'")
+    })
 }
 
 #[cfg(test)]
@@ -186,6 +219,30 @@ mod tests {
     fn unbounded_concurrency_and_empty_image_are_refused() {
         assert!(run(&["--concurrency", "0"]).is_err());
         assert!(run(&["--cluster-domain", ""]).is_err());
+    }
+
+    #[test]
+    fn names_that_no_namespace_has_are_refused() {
+        for name in ["Team_A", "-a", "a-", "a.b", &"a".repeat(64)] {
+            assert!(run(&[&format!("--watch-namespaces=b,{name}")]).is_err(), "{name}");
+            assert!(
+                run(&[&format!("--leader-elect-namespace={name}")]).is_err(),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            run(&["--watch-namespaces", " team-a , b"]).unwrap().namespaces(),
+            ["b", "team-a"]
+        );
+    }
+
+    #[test]
+    fn addresses_are_spelled_as_the_registrys() {
+        for address in [":8080", "127.0.0.1:0", "[::1]:8080"] {
+            let run = run(&["--http-address", address]).unwrap();
+            assert_eq!(run.http_address.to_string(), address);
+        }
+        assert!(run(&["--http-address", "8080"]).is_err());
     }
 
     #[test]

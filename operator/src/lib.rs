@@ -15,6 +15,7 @@ pub mod context;
 pub mod credentials;
 pub mod digest;
 pub mod events;
+pub mod kube_api;
 pub mod labels;
 pub mod leader;
 pub mod metrics;

@@ -3,15 +3,17 @@
 //! Order: client, are the CRDs there, HTTP endpoint, leadership, controllers. It ends by a signal, by the loss of
 //! leadership or by a watch that got stuck; only the first is a clean end.
 
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use kube::Client;
 use kube::api::{Api, ListParams};
-use kube::client::ClientBuilder;
-use kube::{Client, Config};
+use portolan_config::Address;
 use portolan_crds::v1alpha1::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,8 +22,9 @@ use crate::admin::{self, Admin};
 use crate::args::RunArgs;
 use crate::context::{Context, Settings};
 use crate::events::Publisher;
+use crate::kube_api::{self, ReachError};
 use crate::leader::{Election, Timing};
-use crate::metrics::{CountRequests, Metrics, RegistrySeries};
+use crate::metrics::{Metrics, RegistrySeries};
 use crate::registry_controller;
 use crate::streams::{self, Monitor, Scope};
 
@@ -47,12 +50,9 @@ pub enum End {
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Neither a kubeconfig nor a `ServiceAccount`, or one that cannot be used.
-    #[error("cannot find out how to reach the Kubernetes API")]
-    Config(#[source] kube::config::InferConfigError),
-    /// The client cannot be built.
-    #[error("cannot set up the client of the Kubernetes API")]
-    Client(#[source] kube::Error),
+    /// There is no client.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The API server does not know the kind.
     #[error(
         "the API server does not know registries.portolan.dev/v1alpha1; install the CRDs first \
@@ -61,26 +61,33 @@ pub enum StartError {
     CrdsMissing,
     /// The API server refuses.
     #[error(
-        "not allowed to list registries.portolan.dev in {place}; grant it to the operator's ServiceAccount"
+        "not allowed to list registries.portolan.dev in {place}; grant it to the operator's ServiceAccount ({said})"
     )]
     Forbidden {
         /// A namespace, or all of them.
         place: String,
         /// What the API server said.
-        #[source]
-        source: kube::Error,
+        said: String,
     },
+    /// The API server does not know who we are.
+    #[error(
+        "the Kubernetes API refuses the credentials of the kubeconfig or the ServiceAccount; give it ones that are valid"
+    )]
+    Unauthorized,
     /// The API server cannot be reached, or answers with an error.
-    #[error("cannot list registries.portolan.dev")]
-    Api(#[source] kube::Error),
+    #[error(
+        "the Kubernetes API does not list registries.portolan.dev: {0}; check that it runs, and the server of the kubeconfig"
+    )]
+    Api(String),
     /// The HTTP address cannot be bound.
-    #[error("cannot listen on {address} (flag --http-address)")]
+    #[error(
+        "cannot listen on {address}: {why}; give another with --http-address or in PORTOLAN_HTTP_ADDRESS, such as :8080"
+    )]
     Listen {
         /// What was asked for.
-        address: std::net::SocketAddr,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
+        address: Address,
+        /// In words.
+        why: String,
     },
 }
 
@@ -114,7 +121,7 @@ pub async fn run(
 ) -> Result<End, StartError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let monitor = Monitor::new(Arc::clone(&metrics), now);
-    let client = client(Arc::clone(&metrics)).await?;
+    let client = kube_api::client(args.kubeconfig.as_deref(), Arc::clone(&metrics)).await?;
     let scopes = Scope::all(&args.namespaces());
     for scope in &scopes {
         find_crds(&client, scope).await?;
@@ -225,12 +232,6 @@ async fn controllers(
     join_all(controllers).await;
 }
 
-async fn client(metrics: Arc<Metrics>) -> Result<Client, StartError> {
-    let config = Config::infer().await.map_err(StartError::Config)?;
-    let builder = ClientBuilder::try_from(config).map_err(StartError::Client)?;
-    Ok(builder.with_layer(&CountRequests::new(metrics)).build())
-}
-
 /// Asks before anything else starts: a watch on an unknown kind would only fail for ever.
 async fn find_crds(client: &Client, scope: &Scope) -> Result<(), StartError> {
     let registries: Api<Registry> = scope.api(client);
@@ -249,23 +250,43 @@ fn refusal(error: kube::Error, scope: &Scope) -> StartError {
                 Scope::Cluster => "all namespaces".to_owned(),
                 Scope::Namespace(namespace) => format!("namespace {namespace}"),
             },
-            source: kube::Error::Api(status),
+            said: status.message.clone(),
         },
-        error => StartError::Api(error),
+        kube::Error::Api(status) if status.code == 401 => StartError::Unauthorized,
+        error => StartError::Api(kube_api::cause(&error)),
     }
 }
 
 async fn listen(args: &RunArgs, admin: Admin) -> Result<(), StartError> {
     let address = args.http_address;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })?;
+    let listener = bind(address).await.map_err(|error| StartError::Listen {
+        address,
+        why: match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there".to_owned(),
+            ErrorKind::PermissionDenied => "ports below 1024 need a right of their own".to_owned(),
+            ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+            _ => error.to_string(),
+        },
+    })?;
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, admin::router(admin)).await {
             tracing::error!(error = %error, "the HTTP endpoint ended");
         }
     });
     Ok(())
+}
+
+async fn bind(address: Address) -> std::io::Result<TcpListener> {
+    let Some(ip) = address.ip else {
+        // IPv6 and IPv4 at once; a machine without IPv6 cannot do that.
+        return match TcpListener::bind((Ipv6Addr::UNSPECIFIED, address.port)).await {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port)).await
+            }
+            bound => bound,
+        };
+    };
+    TcpListener::bind((ip, address.port)).await
 }
 
 async fn watchdog(monitor: &Monitor, period: Duration) -> Vec<String> {

@@ -15,6 +15,14 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether the text is a filter; it comes back as it is.
+pub fn filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; write one such as info or info,kube=debug")),
+    }
+}
+
 /// Starts logging. Call it once, before anything logs.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter)?;

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn operator(args: &[&str]) -> Output {
@@ -31,15 +35,177 @@ fn wrong_command_line_ends_with_status_2_and_names_the_flag() {
     assert!(stderr(&output).contains("--concurrency"), "{}", stderr(&output));
 }
 
+/// One sentence on standard error, with all of these words and without the token.
+fn one_sentence(output: &Output, status: i32, words: &[&str]) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    assert!(words.iter().all(|word| text.contains(word)), "{words:?} {text}");
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    let all = text + &String::from_utf8_lossy(&output.stdout);
+    assert!(!all.contains(TOKEN), "{all}");
+}
+
+const TOKEN: &str = "t0ken-of-somebody";
+
+/// A kubeconfig with a token, below the name of the test.
+fn kubeconfig(name: &str, text: &str) -> PathBuf {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+fn good(server: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: k, user: u}}}}], \
+         clusters: [{{name: k, cluster: {{server: \"{server}\"}}}}], users: [{{name: u, user: {{token: {TOKEN}}}}}]}}"
+    )
+}
+
+fn run_with(kubeconfig: &Path, flags: &[&str]) -> Output {
+    let named = ["run", "--registry-image", "x", "--kubeconfig"];
+    let file = kubeconfig.to_str().unwrap();
+    let output = operator(&[&named, &[file][..], flags].concat());
+    let _ = fs::remove_file(kubeconfig);
+    output
+}
+
 #[test]
-fn missing_cluster_ends_with_status_1_and_a_sentence() {
+fn missing_kubeconfig_is_named_with_the_remedy() {
     let output = operator(&["run", "--registry-image", "x"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("cannot find out how to reach the Kubernetes API"),
-        "{}",
-        stderr(&output)
+    one_sentence(
+        &output,
+        1,
+        &["/nonexistent/kubeconfig does not exist", "KUBECONFIG"],
     );
+    let nowhere = operator(&["run", "--registry-image", "x", "--kubeconfig", ""]);
+    one_sentence(
+        &nowhere,
+        1,
+        &["neither a kubeconfig nor a ServiceAccount", "--kubeconfig FILE"],
+    );
+}
+
+#[test]
+fn kubeconfig_that_cannot_be_used_is_named_and_never_quoted() {
+    let good = good("https://192.0.2.1:6443");
+    let cases = [
+        ("cut", good.replace("users: [", "users: "), "line 1"),
+        (
+            "type",
+            good.replace("contexts: [", "contexts: 7, x: ["),
+            "is no kubeconfig",
+        ),
+        (
+            "text",
+            format!("token: {TOKEN}\n  : [ {TOKEN}"),
+            "is no kubeconfig",
+        ),
+        (
+            "context",
+            good.replace("current-context: c", "current-context: d"),
+            "no context \"d\"",
+        ),
+        (
+            "none",
+            good.replace("current-context: c, ", ""),
+            "no current-context",
+        ),
+        (
+            "cluster",
+            good.replace("name: k,", "name: l,"),
+            "no cluster \"k\"",
+        ),
+        (
+            "server",
+            good.replace("https://192", "no url"),
+            "no usable server",
+        ),
+        (
+            "ca",
+            good.replace("{server", "{certificate-authority: /nonexistent/ca.crt, server"),
+            "/nonexistent/ca.crt as certificate-authority",
+        ),
+        (
+            "key",
+            good.replace(
+                "{token",
+                &format!("{{client-certificate-data: YQ==, client-key-data: {TOKEN}, token"),
+            ),
+            "client-key-data",
+        ),
+    ];
+    for (name, text, said) in cases {
+        let file = kubeconfig(name, &text);
+        let path = file.to_str().unwrap().to_owned();
+        let output = run_with(&file, &["--leader-election=false"]);
+        // Keys are decoded after the file is no longer at hand.
+        let place = if name == "key" { "the kubeconfig" } else { &path };
+        one_sentence(&output, 1, &[place, said]);
+    }
+}
+
+#[test]
+fn api_server_that_does_not_answer_is_told_with_the_cause() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", gone.local_addr().unwrap());
+    drop(gone);
+    let output = run_with(&kubeconfig("gone", &good(&server)), &[]);
+    one_sentence(&output, 1, &["Connection refused", "check that it runs"]);
+}
+
+/// Answers every request with an empty list, for as long as the test lives.
+fn api_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let list =
+                r#"{"kind":"RegistryList","apiVersion":"portolan.dev/v1alpha1","metadata":{},"items":[]}"#;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{list}", list.len());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    server
+}
+
+#[test]
+fn address_that_is_taken_is_told_with_the_remedy() {
+    let server = api_server();
+    for (any, listen) in [("127.0.0.1", "127.0.0.1:0"), ("", "0.0.0.0:0")] {
+        let taken = TcpListener::bind(listen).unwrap();
+        let address = format!("{any}:{}", taken.local_addr().unwrap().port());
+        let file = kubeconfig(&format!("taken{}", any.len()), &good(&server));
+        let output = run_with(&file, &["--http-address", &address]);
+        let words = [
+            &address,
+            "another program listens there",
+            "--http-address",
+            "PORTOLAN_HTTP_ADDRESS",
+        ];
+        one_sentence(&output, 1, &words);
+    }
+}
+
+#[test]
+fn values_that_cannot_be_meant_end_with_status_2_and_name_flag_and_value() {
+    let cases = [
+        ("--log-filter", "a=b=c", "info,kube=debug"),
+        ("--http-address", "8080", ":5000"),
+        ("--watch-namespaces", "Team_A", "lower-case letters"),
+        ("--leader-elect-namespace", "Team_A", "lower-case letters"),
+    ];
+    for (flag, value, remedy) in cases {
+        let output = operator(&["run", "--registry-image", "x", flag, value]);
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        let text = stderr(&output);
+        assert!(
+            [flag, value, remedy].iter().all(|word| text.contains(word)),
+            "{text}"
+        );
+    }
 }
 
 #[test]
