@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What takes minutes and has clusters is asked to end, and cleans up, when make itself is killed.
 guarded := setpriv --pdeathsig TERM
-.PHONY: help demo test check unit api conformance conformance-full clients chart admission operator cluster-test e2e \
+.PHONY: help demo test check unit api conformance conformance-full clients chart admission operator gitops cluster-test e2e \
 	programs images crds tools deny soak bench cluster-up cluster-down cluster-shell clean
 
 help: ## This list.
@@ -42,6 +42,9 @@ admission: ## What a real kube-apiserver accepts and refuses as a Registry.
 
 operator: ## The operator against a real kube-apiserver (without nodes).
 	@$(guarded) .ci/with-cluster api .ci/cargo-test operator
+
+gitops: ## The README's documents for Argo CD and Flux: taken by a real kube-apiserver, and what both say of a Registry.
+	@$(guarded) .ci/with-cluster api e2e/gitops/test
 
 cluster-test: ## That the throwaway cluster comes up, goes down and leaves nothing behind.
 	@$(guarded) e2e/cluster/test
