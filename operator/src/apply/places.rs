@@ -12,7 +12,7 @@ pub(super) enum Place {
     Content,
     /// The field itself, when we do not send it.
     Unset,
-    /// The same for one that the API server fills with this text.
+    /// The same for one that the API server fills with this text, number or truth value.
     Defaults(&'static str),
     /// An object of which these fields are ours.
     Object(Fields),
@@ -41,10 +41,33 @@ const SERVICE_SPEC: Fields = &[
     ("selector", Whole),
     ("ports", List(&["port", "protocol"], &Object(&[]))),
     ("externalIPs", Unset),
+    ("externalName", Unset),
     ("publishNotReadyAddresses", Unset),
+    ("sessionAffinity", Defaults("None")),
+    ("sessionAffinityConfig", Unset),
+    ("internalTrafficPolicy", Defaults("Cluster")),
+    ("externalTrafficPolicy", Defaults("Cluster")),
+    ("trafficDistribution", Unset),
+    ("loadBalancerSourceRanges", Unset),
+    ("loadBalancerIP", Unset),
+    ("allocateLoadBalancerNodePorts", Defaults("true")),
+    // Addresses, node ports and the health check's port are the API server's, the class is whoever serves it.
 ];
 
-const STATEFUL_SET: Fields = &[("spec", Object(&[("template", Object(TEMPLATE))]))];
+const STATEFUL_SET: Fields = &[("spec", Object(STATEFUL_SET_SPEC))];
+const STATEFUL_SET_SPEC: Fields = &[
+    ("template", Object(TEMPLATE)),
+    ("updateStrategy", Object(UPDATE_STRATEGY)),
+    ("minReadySeconds", Unset),
+    ("ordinals", Unset),
+];
+const UPDATE_STRATEGY: Fields = &[
+    ("type", Defaults("RollingUpdate")),
+    (
+        "rollingUpdate",
+        Object(&[("partition", Defaults("0")), ("maxUnavailable", Defaults("1"))]),
+    ),
+];
 const TEMPLATE: Fields = &[("spec", Object(POD))];
 const POD: Fields = &[
     ("containers", List(&["name"], &Object(CONTAINER))),

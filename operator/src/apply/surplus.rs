@@ -68,7 +68,7 @@ fn of_place(place: &Place, intent: &Value, seen: &Value) -> Option<Value> {
         Place::Content if intent.is_null() => None,
         Place::Content | Place::Whole => of_whole(intent, seen),
         Place::Unset => (intent.is_null() && !compare::is_empty(seen)).then_some(Value::Null),
-        Place::Defaults(text) => (intent.is_null() && seen != text).then_some(Value::Null),
+        Place::Defaults(text) => (intent.is_null() && !is_default(seen, text)).then_some(Value::Null),
         Place::Object(fields) => of_fields(fields, intent, seen),
         Place::List(keys, inner) => {
             let intended = intent.as_array().map_or(&[][..], Vec::as_slice);
@@ -80,6 +80,13 @@ fn of_place(place: &Place, intent: &Value, seen: &Value) -> Option<Value> {
             // A merge patch replaces a list; what the API server fills in, it fills in again.
             seen.as_array()?.iter().any(is_surplus).then(|| intent.clone())
         }
+    }
+}
+
+fn is_default(seen: &Value, text: &str) -> bool {
+    match seen {
+        Value::String(seen) => seen == text,
+        seen => seen.to_string() == text,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::wait::until;
 
 /// A claim of a registry that clients outside the cluster reach.
 fn spec() -> Value {
-    json!({"storage": {"volume": {"size": "1Gi"}}, "expose": {"service": {"type": "NodePort"}}})
+    json!({"storage": {"volume": {"size": "1Gi"}}, "expose": {"service": {"type": "LoadBalancer"}}})
 }
 
 /// How often the operator wrote a Service or a `StatefulSet` of the namespace, by the API server's audit log.
@@ -72,8 +72,38 @@ fn additions(service: &Value, set: &Value) -> Vec<(&'static str, &'static str, V
         ),
         (
             "Service",
+            "depot",
+            json!({"spec": {"sessionAffinity": "ClientIP"}}),
+        ),
+        (
+            "Service",
+            "depot",
+            json!({"spec": {"externalTrafficPolicy": "Local"}}),
+        ),
+        (
+            "Service",
+            "depot",
+            json!({"spec": {"internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose"}}),
+        ),
+        (
+            "Service",
+            "depot",
+            json!({"spec": {"loadBalancerSourceRanges": ["192.0.2.0/24"], "loadBalancerIP": "192.0.2.1"}}),
+        ),
+        (
+            "Service",
             "depot-pods",
             json!({"spec": {"selector": {"app": "x"}}}),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}}),
+        ),
+        (
+            "StatefulSet",
+            "depot",
+            json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}, "minReadySeconds": 600}}),
         ),
         (
             "StatefulSet",

@@ -98,10 +98,61 @@ fn key_that_was_added_to_a_selector_is_removed() {
 }
 
 #[test]
+fn what_the_api_server_and_load_balancers_fill_in_is_no_surplus() {
+    let filled = json!({
+        "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster",
+        "allocateLoadBalancerNodePorts": true, "clusterIP": "198.19.0.9", "clusterIPs": ["198.19.0.9"],
+        "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "healthCheckNodePort": 30000,
+        "loadBalancerClass": "example.com/theirs",
+    });
+    let mut observed = service();
+    for (field, value) in filled.as_object().unwrap() {
+        observed["spec"][field] = value.clone();
+    }
+    observed["spec"]["ports"][0]["nodePort"] = json!(30001);
+    assert_eq!(find(&service(), &observed), None);
+    let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 1}});
+    let observed = with(stateful_set(), "/spec/updateStrategy", strategy);
+    assert_eq!(find(&stateful_set(), &observed), None);
+}
+
+#[test]
+fn way_in_which_pods_are_replaced_is_ours() {
+    for (strategy, removed) in [
+        (json!({"type": "OnDelete"}), json!({"type": null})),
+        (
+            json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}),
+            json!({"rollingUpdate": {"partition": null}}),
+        ),
+    ] {
+        let observed = with(stateful_set(), "/spec/updateStrategy", strategy);
+        let patch = removal(&stateful_set(), &observed).unwrap();
+        assert_eq!(patch["spec"]["updateStrategy"], removed);
+    }
+    for (field, value) in [("minReadySeconds", json!(600)), ("ordinals", json!({"start": 3}))] {
+        let observed = with(stateful_set(), &format!("/spec/{field}"), value);
+        let patch = removal(&stateful_set(), &observed).unwrap();
+        assert_eq!(patch["spec"].get(field), Some(&Value::Null), "{field}");
+    }
+}
+
+#[test]
 fn field_that_was_added_to_a_service_is_removed() {
     for (field, value) in [
         ("externalIPs", json!(["192.0.2.1"])),
         ("publishNotReadyAddresses", json!(true)),
+        ("sessionAffinity", json!("ClientIP")),
+        (
+            "sessionAffinityConfig",
+            json!({"clientIP": {"timeoutSeconds": 10800}}),
+        ),
+        ("internalTrafficPolicy", json!("Local")),
+        ("externalTrafficPolicy", json!("Local")),
+        ("trafficDistribution", json!("PreferClose")),
+        ("loadBalancerSourceRanges", json!(["192.0.2.0/24"])),
+        ("loadBalancerIP", json!("192.0.2.1")),
+        ("allocateLoadBalancerNodePorts", json!(false)),
+        ("externalName", json!("elsewhere.example.com")),
     ] {
         let observed = with(service(), &format!("/spec/{field}"), value);
         let patch = removal(&service(), &observed).unwrap();
