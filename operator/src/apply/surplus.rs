@@ -86,7 +86,9 @@ fn of_place(place: &Place, intent: &Value, seen: &Value) -> Option<Value> {
 fn is_default(seen: &Value, text: &str) -> bool {
     match seen {
         Value::String(seen) => seen == text,
-        seen => seen.to_string() == text,
+        Value::Number(seen) => seen.to_string() == text,
+        Value::Bool(seen) => text == if *seen { "true" } else { "false" },
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }
 

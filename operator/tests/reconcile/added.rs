@@ -32,23 +32,45 @@ fn writes(namespace: &str) -> usize {
     entries.filter(is_write).count()
 }
 
-/// What a person may add to a child: kind, name, and the edit made of what is there.
-fn additions(service: &Value, set: &Value) -> Vec<(&'static str, &'static str, Value)> {
-    let template = |pod: Value| json!({"spec": {"template": {"spec": pod}}});
-    let container = |field: &str, value: Value| {
-        let mut container = set["spec"]["template"]["spec"]["containers"][0].clone();
-        container[field] = value;
-        template(json!({"containers": [container]}))
-    };
-    let with = |list: &Value, entry: Value| {
-        let mut list = list.as_array().unwrap().clone();
-        list.push(entry);
-        list
-    };
-    let pod = &set["spec"]["template"]["spec"];
+fn with(list: &Value, entry: Value) -> Value {
+    let mut list = list.as_array().unwrap().clone();
+    list.push(entry);
+    list.into()
+}
+
+/// What a person may add to a Service: its name, and the edit made of what is there.
+fn additions_to_services(service: &Value) -> Vec<(&'static str, Value)> {
     let ports = with(&service["spec"]["ports"], json!({"name": "x", "port": 80}));
     let mut renumbered = service["spec"]["ports"].clone();
     renumbered[0]["port"] = json!(8443);
+    let specs = [
+        json!({"selector": {"app": "x"}}),
+        json!({"ports": ports}),
+        json!({"ports": renumbered}),
+        json!({"externalIPs": ["192.0.2.1"]}),
+        json!({"publishNotReadyAddresses": true}),
+        json!({"sessionAffinity": "ClientIP"}),
+        json!({"externalTrafficPolicy": "Local"}),
+        json!({"internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose"}),
+        json!({"loadBalancerSourceRanges": ["192.0.2.0/24"], "loadBalancerIP": "192.0.2.1"}),
+    ];
+    let mut edits: Vec<_> = specs
+        .into_iter()
+        .map(|spec| ("depot", json!({"spec": spec})))
+        .collect();
+    edits.push(("depot-pods", json!({"spec": {"selector": {"app": "x"}}})));
+    edits
+}
+
+/// The same for the `StatefulSet`.
+fn additions_to_set(set: &Value) -> Vec<Value> {
+    let template = |pod: Value| json!({"spec": {"template": {"spec": pod}}});
+    let pod = &set["spec"]["template"]["spec"];
+    let container = |field: &str, value: Value| {
+        let mut container = pod["containers"][0].clone();
+        container[field] = value;
+        template(json!({"containers": [container]}))
+    };
     let idle = |name: &str| json!({"name": name, "image": "localhost/idle:1"});
     let mut volumes = with(&pod["volumes"], json!({"name": "more", "emptyDir": {}}));
     volumes[1] = json!({"name": "config", "emptyDir": {}});
@@ -57,86 +79,16 @@ fn additions(service: &Value, set: &Value) -> Vec<(&'static str, &'static str, V
     let mut with_mounts = pod["containers"][0].clone();
     with_mounts["volumeMounts"] = mounts;
     vec![
-        ("Service", "depot", json!({"spec": {"selector": {"app": "x"}}})),
-        ("Service", "depot", json!({"spec": {"ports": ports}})),
-        ("Service", "depot", json!({"spec": {"ports": renumbered}})),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"externalIPs": ["192.0.2.1"]}}),
-        ),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"publishNotReadyAddresses": true}}),
-        ),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"sessionAffinity": "ClientIP"}}),
-        ),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"externalTrafficPolicy": "Local"}}),
-        ),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose"}}),
-        ),
-        (
-            "Service",
-            "depot",
-            json!({"spec": {"loadBalancerSourceRanges": ["192.0.2.0/24"], "loadBalancerIP": "192.0.2.1"}}),
-        ),
-        (
-            "Service",
-            "depot-pods",
-            json!({"spec": {"selector": {"app": "x"}}}),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}}),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}, "minReadySeconds": 600}}),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            container("env", json!([{"name": "REGISTRY_HTTP_ADDR", "value": ":1"}])),
-        ),
-        ("StatefulSet", "depot", container("command", json!(["sleep"]))),
-        (
-            "StatefulSet",
-            "depot",
-            container("livenessProbe", json!({"exec": {"command": ["false"]}})),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            template(json!({"containers": with(&pod["containers"], idle("sidecar"))})),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            template(json!({"initContainers": [idle("first")], "hostNetwork": true})),
-        ),
-        (
-            "StatefulSet",
-            "depot",
-            template(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.1"]}})),
-        ),
+        json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}}),
+        json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}}, "minReadySeconds": 600}}),
+        container("env", json!([{"name": "REGISTRY_HTTP_ADDR", "value": ":1"}])),
+        container("command", json!(["sleep"])),
+        container("livenessProbe", json!({"exec": {"command": ["false"]}})),
+        template(json!({"containers": with(&pod["containers"], idle("sidecar"))})),
+        template(json!({"initContainers": [idle("first")], "hostNetwork": true})),
+        template(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.1"]}})),
         // A mount that names a volume of theirs: neither can go back alone.
-        (
-            "StatefulSet",
-            "depot",
-            template(json!({"volumes": volumes, "containers": [with_mounts]})),
-        ),
+        template(json!({"volumes": volumes, "containers": [with_mounts]})),
     ]
 }
 
@@ -147,7 +99,12 @@ async fn whatever_is_added_to_a_child_is_removed_and_then_nothing_is_written() {
     scene.all_children("depot").await;
     let service = scene.read("Service", "depot").await;
     let set = scene.read("StatefulSet", "depot").await;
-    for (kind, name, edit) in additions(&service.data, &set.data) {
+    let to_services = additions_to_services(&service.data).into_iter();
+    let to_set = additions_to_set(&set.data).into_iter();
+    let edits = to_services
+        .map(|(name, edit)| ("Service", name, edit))
+        .chain(to_set.map(|edit| ("StatefulSet", "depot", edit)));
+    for (kind, name, edit) in edits {
         let before = content(&scene.read(kind, name).await);
         let edited = scene.edit(kind, name, &edit).await;
         assert_ne!(content(&edited), before, "{edit}");
