@@ -19,7 +19,7 @@ pub struct GcArgs {
     /// Tell what would go, and remove nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Keep blobs that were pushed so recently: their manifest may be on its way.
+    /// Keep blobs that were pushed so recently: their manifest may be on its way. At least 1h, or 0s.
     #[arg(long, value_name = "DURATION", default_value = "24h")]
     pub grace: portolan_config::Duration,
     /// Remove manifests that no tag, index or subject has needed for so long; without it they stay.

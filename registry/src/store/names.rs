@@ -1,8 +1,7 @@
 //! Names on a volume that this version does not understand: directories come in, what is strange about them goes out;
 //! blocking IO, reads only.
 
-use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,72 +17,65 @@ const NO_REPOSITORY: &str =
 const NO_TAG: &str = "it is not named like a tag, so what it names would be taken for garbage: move it away";
 const NO_ALGORITHM: &str = "links of this algorithm are not known, and what they refer to would be taken for garbage: push it again as sha256 or sha512, then move it away";
 
+/// Takes a place and what to do about it.
+type Found<'a> = &'a mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>;
+
 /// Goes through the repositories of a volume and tells what is not understood, with what to do about it.
-pub(super) fn visit_strange(
-    keys: &Keys,
-    found: &mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+pub(super) fn visit_strange(keys: &Keys, found: Found<'_>) -> Result<(), Fault> {
     let mut waiting = vec![(keys.repositories(), String::new())];
     while let Some((directory, prefix)) = waiting.pop() {
-        for path in entries(&directory)? {
-            let name = name_of(&path);
-            match name.as_ref() {
-                "_layers" => check_algorithms(&path, found)?,
+        visit_entries(&directory, &mut |name, entry| {
+            match name {
+                "_layers" => check_algorithms(&entry.path(), found)?,
                 "_manifests" => {
-                    check_algorithms(&path.join("revisions"), found)?;
-                    check_tags(&path.join("tags"), found)?;
+                    check_algorithms(&entry.path().join("revisions"), found)?;
+                    check_tags(&entry.path().join("tags"), found)?;
                 }
                 _ => {}
             }
+            let path = entry.path();
             if path.is_symlink() && !path.exists() {
-                found(path, DANGLING)?;
-                continue;
+                return found(path, DANGLING);
             }
             if name.starts_with('_') || !path.is_dir() {
-                continue;
+                return Ok(());
             }
             let name = format!("{prefix}{name}");
             if name.parse::<RepositoryName>().is_err() {
-                found(path, NO_REPOSITORY)?;
-                continue;
+                return found(path, NO_REPOSITORY);
             }
             waiting.push((path, format!("{name}/")));
-        }
+            Ok(())
+        })?;
     }
     Ok(())
 }
 
 /// Links are only found below algorithms that this version knows.
-fn check_algorithms(
-    directory: &Path,
-    found: &mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+fn check_algorithms(directory: &Path, found: Found<'_>) -> Result<(), Fault> {
     let known = [Algorithm::Sha256, Algorithm::Sha512].map(Algorithm::as_str);
-    for path in entries(directory)? {
-        if !known.contains(&name_of(&path).as_ref()) && path.is_dir() {
-            found(path, NO_ALGORITHM)?;
+    visit_entries(directory, &mut |name, entry| {
+        if !known.contains(&name) && entry.path().is_dir() {
+            return found(entry.path(), NO_ALGORITHM);
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn check_tags(
+fn check_tags(directory: &Path, found: Found<'_>) -> Result<(), Fault> {
+    visit_entries(directory, &mut |name, entry| {
+        if name.parse::<Tag>().is_err() && entry.path().is_dir() {
+            return found(entry.path(), NO_TAG);
+        }
+        Ok(())
+    })
+}
+
+/// Visits what is in a directory, which may be much, without holding it.
+fn visit_entries(
     directory: &Path,
-    found: &mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>,
+    visit: &mut dyn FnMut(&str, &DirEntry) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    for path in entries(directory)? {
-        if name_of(&path).parse::<Tag>().is_err() && path.is_dir() {
-            found(path, NO_TAG)?;
-        }
-    }
-    Ok(())
-}
-
-fn name_of(path: &Path) -> std::borrow::Cow<'_, str> {
-    path.file_name().map(OsStr::to_string_lossy).unwrap_or_default()
-}
-
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
     let fault = |source| Fault::Io {
         action: "list directory",
         path: directory.to_owned(),
@@ -97,11 +89,13 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Fault> {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
             ) =>
         {
-            return Ok(Vec::new());
+            return Ok(());
         }
         Err(source) => return Err(fault(source)),
     };
-    entries
-        .map(|entry| entry.map(|entry| entry.path()).map_err(fault))
-        .collect()
+    for entry in entries {
+        let entry = entry.map_err(fault)?;
+        visit(&entry.file_name().to_string_lossy(), &entry)?;
+    }
+    Ok(())
 }
