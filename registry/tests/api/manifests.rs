@@ -129,6 +129,28 @@ async fn a_manifest_that_is_too_large_is_refused_before_it_is_read() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+/// P94.
+#[tokio::test]
+async fn an_index_of_too_many_entries_is_refused_with_both_numbers() {
+    let registry = open().await;
+    let of = |count: usize| {
+        let entry = |number: usize| {
+            format!(r#"{{"mediaType":"{OCI_MANIFEST}","digest":"sha256:{number:064x}","size":1}}"#)
+        };
+        let entries: Vec<String> = (0..count).map(entry).collect();
+        let entries = entries.join(",");
+        Manifest::new(
+            OCI_INDEX,
+            format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#),
+        )
+    };
+    registry.put_manifest("a", "most", &of(5_000)).await.expect(201);
+    let answer = registry.put_manifest("a", "more", &of(5_001)).await.expect(400);
+    assert_eq!(answer.code(), "MANIFEST_INVALID");
+    let said = answer.text();
+    assert!(said.contains("5001") && said.contains("5000"), "{said}");
+}
+
 /// P43.
 #[tokio::test]
 async fn a_manifest_that_the_client_has_is_not_sent_again() {
