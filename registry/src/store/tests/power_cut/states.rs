@@ -1,5 +1,5 @@
 //! Every volume that a power cut may leave of a [`Model`]: names that stand for something earlier, bytes that are absent,
-//! short or zero, in all combinations. Pure but for [`State::write_to`].
+//! short or zero, in all combinations. Pure but for [`State::of`] and [`State::write_to`].
 //!
 //! One thing is not taken apart: what is left over in `tmp/`, and of upload sessions that are over. Whatever is there is
 //! removed at the next start, or when it expires; so it is gone, or all back, or all back without its bytes.
@@ -21,6 +21,25 @@ const UPLOADS: &str = "portolan/v1/uploads";
 pub(super) struct State(BTreeMap<String, Option<Vec<u8>>>);
 
 impl State {
+    /// What is on a volume.
+    pub(super) fn of(root: &Path) -> Self {
+        fn add(root: &Path, path: &str, found: &mut BTreeMap<String, Option<Vec<u8>>>) {
+            for entry in fs::read_dir(root.join(path)).unwrap().map(Result::unwrap) {
+                let name = entry.file_name().into_string().unwrap();
+                let path = [path, &name].map(str::to_owned).join("/");
+                if entry.file_type().unwrap().is_dir() {
+                    add(root, &path, found);
+                    found.insert(path, None);
+                } else {
+                    found.insert(path, Some(fs::read(entry.path()).unwrap()));
+                }
+            }
+        }
+        let mut found = BTreeMap::new();
+        add(root, ".", &mut found);
+        Self(found)
+    }
+
     pub(super) fn write_to(&self, root: &Path) {
         for (path, bytes) in &self.0 {
             match bytes {
