@@ -19,8 +19,6 @@ use crate::backoff::Backoff;
 use crate::events::Publisher;
 use crate::labels;
 use crate::metrics::Metrics;
-use crate::registry_controller::probing::Probes;
-use crate::registry_controller::update_status::Written;
 use crate::streams::Streams;
 
 pub use referenced_secrets::ReferencedSecrets;
@@ -84,8 +82,9 @@ impl Stores {
     }
 }
 
-/// Everything with a connection. One per scope; cheap to share behind an `Arc`.
-pub struct Context {
+/// Everything with a connection. One per scope; cheap to share behind an `Arc`. `Memory` is what the passes of one
+/// controller remember for each other.
+pub struct Context<Memory> {
     pub client: Client,
     pub settings: Settings,
     pub stores: Stores,
@@ -94,11 +93,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub backoff: Backoff<ObjectRef<DeserializeGuard<Registry>>>,
     pub referenced_secrets: ReferencedSecrets,
-    pub probes: Probes,
-    pub written: Written,
+    pub memory: Memory,
 }
 
-impl Context {
+impl<Memory: Default> Context<Memory> {
     /// For the scope that `streams` watch. Share publisher and metrics between scopes.
     pub fn new(
         client: Client,
@@ -116,13 +114,12 @@ impl Context {
             metrics,
             backoff: Backoff::default(),
             referenced_secrets: ReferencedSecrets::default(),
-            probes: Probes::default(),
-            written: Written::default(),
+            memory: Memory::default(),
         }
     }
 }
 
-impl std::fmt::Debug for Context {
+impl<Memory> std::fmt::Debug for Context<Memory> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
             .field("settings", &self.settings)

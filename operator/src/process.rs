@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Admin};
 use crate::args::RunArgs;
-use crate::context::{Context, Settings};
+use crate::context::Settings;
 use crate::events::Publisher;
 use crate::kube_api::{self, ReachError};
 use crate::leader::{Election, Timing};
@@ -216,7 +216,7 @@ async fn controllers(
             registry_image: args.registry_image.clone(),
             cluster_domain: args.cluster_domain.clone(),
         };
-        let context = Context::new(
+        let context = registry_controller::Context::new(
             client.clone(),
             settings,
             &streams,

@@ -31,15 +31,26 @@ use kube::{Resource, ResourceExt as _};
 use portolan_crds::v1alpha1::Registry;
 use thiserror::Error;
 
+use self::probing::Probes;
 use self::status::Failure;
-use self::update_status::UpdateStatusError;
-use crate::context::{Context, PASS_DEADLINE};
+use self::update_status::{UpdateStatusError, Written};
+use crate::context::{self, PASS_DEADLINE};
 use crate::metrics::PassResult;
 use crate::streams::Streams;
 
 const CONTROLLER: &str = "registry";
 
 type Guarded = DeserializeGuard<Registry>;
+
+/// What every pass may use.
+pub type Context = context::Context<Memory>;
+
+/// What passes remember for the next ones.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub probes: Probes,
+    pub written: Written,
+}
 
 /// Why a pass is tried again later.
 #[derive(Debug, Error)]

@@ -166,7 +166,7 @@ fn direction_rule(source: &Source<'_>) -> Vec<String> {
         .next()
         .unwrap_or_default()
         .trim_end_matches(".rs");
-    if matches!(own, "main" | "lib" | "process" | "context") {
+    if matches!(own, "main" | "lib" | "process") {
         return Vec::new();
     }
     let code = source.code();
@@ -333,6 +333,7 @@ mod checker {
         let text = "//! Pure.\nuse crate::registry_controller::build;\n";
         assert!(broken("access_controller/validate.rs", text).contains("uses registry_controller"));
         assert!(broken("apply/compare.rs", text).contains("uses registry_controller"));
+        assert!(broken("context.rs", text).contains("uses registry_controller"));
         assert_eq!(broken("registry_controller/validate.rs", text), "");
         assert_eq!(broken("process.rs", text), "");
     }

@@ -17,7 +17,7 @@ use super::build::{Applied, Prepared, Resources, Services};
 use super::observed::Children;
 use super::validate::ValidatedRegistry;
 use crate::apply::{self, Child, Outcome, foreign};
-use crate::context::Context;
+use crate::registry_controller::Context;
 
 pub use destroy::{Destruction, destroy_one};
 pub use nudge::nudge_pods;

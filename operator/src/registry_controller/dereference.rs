@@ -19,9 +19,9 @@ use thiserror::Error;
 
 use super::observed::{Children, Reference, is_controlled_by};
 use super::validate;
-use crate::context::Context;
 use crate::labels::{REGISTRY, REGISTRY_UID};
 use crate::names::Names;
+use crate::registry_controller::Context;
 
 /// Everything that the later, pure steps may look at.
 #[derive(Clone, Debug, Default)]

@@ -17,8 +17,8 @@ use super::status::{self, Failure, Outcome, Progress};
 use super::update_status::{self, UpdateStatusError};
 use super::validate::{self, Decision, Problem, ValidatedRegistry};
 use super::{Error, Guarded, apply, build, notices, observed, schedule, undecodable};
-use crate::context::Context;
 use crate::events::Notice;
+use crate::registry_controller::Context;
 
 /// For the status of a pass that was given up.
 const REPORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -46,6 +46,7 @@ pub(super) async fn give_up(guarded: &Guarded, context: &Context) -> Error {
 /// The watch may not have shown yet what the last pass wrote.
 fn with_newest_status(registry: &Registry, context: &Context) -> Registry {
     let status = context
+        .memory
         .written
         .newest(&registry.metadata, registry.status.as_ref());
     Registry {
@@ -80,6 +81,7 @@ pub(super) async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<
         .unwrap_or_default();
     let waits = schedule::Waits {
         ask_again_after: context
+            .memory
             .probes
             .ask_again_after(registry.metadata.uid.as_deref().unwrap_or_default(), pods),
         obstacle_at: status::obstacle(pods, work.now)
@@ -114,12 +116,13 @@ async fn report(
         // A new one came; those that went need not be remembered.
         let alive = context.stores.registries.state();
         context
+            .memory
             .written
             .retain(|uid| alive.iter().any(|other| other.meta().uid.as_deref() == Some(uid)));
     }
     let mut notices = work.notices.clone();
     let (client, metadata) = (&context.client, &registry.metadata);
-    if update_status::update_status(client, &context.written, metadata, &known, &status).await? {
+    if update_status::update_status(client, &context.memory.written, metadata, &known, &status).await? {
         notices.extend(notices::of_transitions(&known.conditions, &status.conditions));
     }
     if !notices.is_empty() {
@@ -219,7 +222,7 @@ impl<'a> Work<'a> {
         ));
 
         let users_certificate = dereferenced.tls_secret.found();
-        let attempt = context.probes.nudges_due(pods, self.now);
+        let attempt = context.memory.probes.nudges_due(pods, self.now);
         apply::nudge_pods(context, &resources, users_certificate, pods, attempt)
             .await
             .map_err(|error| Failure::from(&error))?;
@@ -238,7 +241,7 @@ impl<'a> Work<'a> {
         let access = probing::admin_access(&validated, admin);
         let through = (validated.uid.as_str(), service.and_then(Entrance::of));
         let what = (&expected, &access);
-        let answers = context.probes.ask(through, pods, what, self.now).await;
+        let answers = context.memory.probes.ask(through, pods, what, self.now).await;
         let whose = (validated, problems.to_vec());
         let answered = (expected, answers);
         Ok(Some(Progress::applied(
@@ -263,7 +266,11 @@ impl<'a> Work<'a> {
                 let entrance = children.service.as_deref().and_then(Entrance::of);
                 let through = (validated.uid.as_str(), entrance);
                 let what = (&expected, &access);
-                self.context.probes.ask(through, pods, what, self.now).await
+                self.context
+                    .memory
+                    .probes
+                    .ask(through, pods, what, self.now)
+                    .await
             }
             None => Answers::default(),
         };

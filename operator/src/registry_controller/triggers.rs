@@ -12,8 +12,8 @@ use kube::runtime::reflector::{Lookup as _, ObjectRef, Store};
 use kube::runtime::utils::Backoff;
 use portolan_crds::v1alpha1::Registry;
 
-use crate::context::Context;
 use crate::labels::REGISTRY;
+use crate::registry_controller::Context;
 use crate::streams::Streams;
 
 type Guarded = DeserializeGuard<Registry>;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::status::Failure;
 use super::{Error, apply, update_status};
 use crate::conditions::{self, Finding, Truth};
-use crate::context::Context;
+use crate::registry_controller::Context;
 
 /// Also for one that is being deleted.
 pub(super) async fn pass(

@@ -10,7 +10,7 @@ use kube::api::PropagationPolicy;
 
 use super::ApplyError;
 use crate::apply::Deletion;
-use crate::context::Context;
+use crate::registry_controller::Context;
 use crate::registry_controller::build::{Applied, Resources};
 use crate::registry_controller::observed::{Children, is_controlled_by, is_ready};
 use crate::registry_controller::validate::mounted_secret;

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::ApplyError;
 use crate::apply::is_replaced;
-use crate::context::Context;
 use crate::digest;
 use crate::labels::{FIELD_MANAGER_REGISTRY, MOUNTED_SECRETS};
+use crate::registry_controller::Context;
 use crate::registry_controller::build::{Applied, Resources};
 
 /// Annotates each pod with the versions of the Secrets that it mounts. `attempt` goes up while a pod still does not

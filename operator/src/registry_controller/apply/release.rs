@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{ApplyError, claim};
 use crate::apply::is_replaced;
-use crate::context::Context;
+use crate::registry_controller::Context;
 use crate::registry_controller::validate::owns_claim;
 
 /// Removes the reference where the spec wants the claim kept. Never adds one.
