@@ -6,6 +6,7 @@ mod arming;
 mod blobs;
 mod collected;
 mod graph;
+mod lost;
 mod mark;
 mod packed;
 mod plan;

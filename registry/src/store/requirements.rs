@@ -148,7 +148,11 @@ impl Inner {
     }
 
     /// None, if there is no such record, or one that says nothing.
-    fn absent_of(&self, repository: &RepositoryName, manifest: &Digest) -> Result<BTreeSet<Digest>, Fault> {
+    pub(super) fn absent_of(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+    ) -> Result<BTreeSet<Digest>, Fault> {
         let bytes = read_file(&self.keys.absent(repository, manifest))?;
         Ok(bytes
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())

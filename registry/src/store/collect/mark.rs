@@ -11,6 +11,7 @@ use portolan_oci::{Digest, RepositoryName};
 
 use super::CollectOptions;
 use super::graph::{Graph, Node, Reason};
+use super::lost;
 use super::packed::{Key, Packed, key};
 use super::plan::{Plan, RepositoryPlan};
 use super::report::CollectReport;
@@ -56,13 +57,22 @@ impl Marking<'_> {
                 ),
             );
         }
+        let before = self.report.clone();
+        let unlinked = self.links(inner, name, &graph, &mut plan)?;
+        let lost = inner.lost_by_manifests(name, &graph, &unlinked)?;
+        if let Some((by, first)) = lost.first() {
+            self.report = before;
+            plan.links.clear();
+            self.keep_everything(&mut graph, lost::sentence(&format!("manifest {by}"), name, first));
+            self.links(inner, name, &graph, &mut plan)?;
+            self.keep_lost(inner, lost.into_iter().map(|(_, lost)| lost).collect());
+        }
         graph.count_kept(&mut self.report.kept);
         for (index, node) in graph.nodes().iter().enumerate() {
             if graph.is_kept(index) {
                 self.plan.keep_content_of(node);
             }
         }
-        self.links(inner, name, &graph, &mut plan)?;
         let (candidates, waves) = graph.into_waves();
         self.report.candidates.manifests += candidates.len() as u64;
         plan.set_candidates(candidates, waves);
@@ -85,6 +95,10 @@ impl Marking<'_> {
                 Ok(Some(digest)) => {
                     self.plan.keep_content(&digest);
                     graph.keep(key(&digest), Reason::Tagged);
+                    if graph.index_of(key(&digest)).is_none() && inner.is_lost_by_tag(name, &tag, &digest)? {
+                        self.keep_everything(graph, lost::sentence(&format!("tag {tag}"), name, &digest));
+                        self.keep_lost(inner, vec![digest]);
+                    }
                 }
                 // Its history does not help: it is registry:2's, and does not know where we have moved the tag.
                 Err(Fault::Damaged { .. }) => self.keep_everything(
@@ -138,6 +152,12 @@ impl Marking<'_> {
         Ok(())
     }
 
+    fn keep_lost(&mut self, inner: &Inner, lost: Vec<Digest>) {
+        for digest in inner.reachable_from_lost(lost) {
+            self.plan.keep_content(&digest);
+        }
+    }
+
     fn keep_everything(&mut self, graph: &mut Graph, warning: String) {
         graph.keep_all(Reason::Damaged);
         self.keeps_all = true;
@@ -146,15 +166,20 @@ impl Marking<'_> {
         }
     }
 
-    /// Which blobs stay in the repository.
+    /// Which blobs stay in the repository. Returns what is named by what stays and is no blob or manifest of it.
     fn links(
         &mut self,
         inner: &Inner,
         name: &RepositoryName,
         graph: &Graph,
         plan: &mut RepositoryPlan,
-    ) -> Result<(), Fault> {
-        let named: HashSet<Key> = graph.names_of_kept();
+    ) -> Result<HashSet<Key>, Fault> {
+        let named = graph.names_of_kept();
+        let mut unlinked: HashSet<Key> = named
+            .iter()
+            .copied()
+            .filter(|named| graph.index_of(*named).is_none())
+            .collect();
         visit_digests(&inner.keys.layers(name), &mut |digest| {
             let path = inner.keys.layer_link(name, &digest);
             let is_named = self.keeps_all || named.contains(&key(&digest));
@@ -170,9 +195,11 @@ impl Marking<'_> {
                 self.report.examined.links += 1;
                 self.report.kept.link_grace += u64::from(!is_named);
                 self.plan.keep_content(&content);
+                unlinked.remove(&key(&digest));
             }
             Ok(())
-        })
+        })?;
+        Ok(unlinked)
     }
 }
 

@@ -4,6 +4,7 @@
 //! next: what is there has all that follows from it. Before each batch what was pushed meanwhile is kept, under the
 //! stripes of everything in the batch and of its subjects, so that nobody refers to what is about to go.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use super::report::{CollectPhase, CollectProgress, CollectReport};
 use super::{CollectError, Progress};
 use crate::store::disk::lock;
 use crate::store::error::Fault;
-use crate::store::links::{read_link, renewed_at};
+use crate::store::links::{exists, read_link, renewed_at};
 use crate::store::{Inner, blocking};
 
 /// How many digests are locked at a time. More only when manifests reach each other in a circle.
@@ -270,12 +271,16 @@ impl State {
                 going.push((digest, candidate.subject.as_ref().and_then(|it| it.digest())));
             }
         }
+        // Both durably, lest a power cut bring them back and they speak for the same manifest, pushed again. What has lost
+        // its age only stays longer; what has lost the record of what never came must be gone.
+        let ages = there(going.iter().map(|(digest, _)| inner.keys.untagged(&name, digest)))?;
+        inner.disk.remove_files(&ages)?;
         inner.disk.remove_files(&links)?;
+        let absent = there(going.iter().map(|(digest, _)| inner.keys.absent(&name, digest)))?;
+        inner.disk.remove_files(&absent)?;
         self.report.freed.manifests += links.len() as u64;
         for (digest, subject) in going {
-            // What is said about a manifest that is not there means nothing, should it stay behind.
-            inner.disk.discard(&inner.keys.untagged(&name, &digest))?;
-            inner.disk.discard(&inner.keys.absent(&name, &digest))?;
+            // An entry about a manifest that is not there means nothing, should it stay behind.
             if let Some(subject) = subject {
                 inner
                     .disk
@@ -307,4 +312,14 @@ impl State {
         self.report.freed.links += links.len() as u64;
         Ok(())
     }
+}
+
+fn there(paths: impl Iterator<Item = PathBuf>) -> Result<Vec<PathBuf>, Fault> {
+    let mut there = Vec::new();
+    for path in paths {
+        if exists(&path)? {
+            there.push(path);
+        }
+    }
+    Ok(there)
 }

@@ -35,10 +35,12 @@ impl Look<'_> {
             if is_there {
                 continue;
             }
-            if absent
-                .get_or_insert_with(|| self.never_came(name, digest))
-                .contains(&edge.digest)
-            {
+            // A link is the proof that it came.
+            let never_came = blob.is_none()
+                && absent
+                    .get_or_insert_with(|| self.never_came(name, digest))
+                    .contains(&edge.digest);
+            if never_came {
                 self.leftovers.never_came += 1;
             } else {
                 self.lost(name, digest, &edge.digest, edge.kind, blob.is_some());

@@ -5,6 +5,7 @@ mod during;
 mod interposed;
 mod keeps;
 mod kills;
+mod lost;
 mod races;
 mod untagged;
 
