@@ -10,6 +10,7 @@
 mod client;
 mod collection;
 mod images;
+mod interruption;
 mod layout;
 mod load;
 mod pages;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use self::interruption::Interruption;
 use self::scratch::Scratch;
 
 /// Measures the registry on this machine's disk and prints tables.
@@ -85,29 +87,36 @@ Examples:
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let measures = |part| args.parts.is_empty() || args.parts.contains(&part);
     let scratch = Scratch::new(args.directory.as_deref())?;
+    let interruption = Interruption::expect(scratch.path())?;
+    let measured = measure(&args, &scratch);
+    interruption.pass();
+    measured
+}
+
+fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<()> {
+    let measures = |part| args.parts.is_empty() || args.parts.contains(&part);
     println!("{}", process::machine(scratch.path()));
     let peer = args.peer.as_deref();
     if peer.is_none() {
         println!("registry:2 is not measured: PORTOLAN_BENCH_PEER does not say where its program is.");
     }
-    images::prove_layout(&scratch)?;
+    images::prove_layout(scratch)?;
     if measures(Part::Push) {
-        pushes::measure(&scratch, peer)?;
+        pushes::measure(scratch, peer)?;
     }
     if measures(Part::Start) || measures(Part::Tags) {
-        let volumes = starts::Volumes::write(&scratch, args.images)?;
+        let volumes = starts::Volumes::write(scratch, args.images)?;
         if measures(Part::Start) {
-            starts::measure(&scratch, &volumes, peer)?;
+            starts::measure(&volumes, peer)?;
         }
         if measures(Part::Tags) {
-            pages::measure(&scratch, &volumes, peer)?;
+            pages::measure(&volumes, peer)?;
         }
         volumes.remove()?;
     }
     if measures(Part::Gc) {
-        collection::measure(&scratch, args.blobs, peer)?;
+        collection::measure(scratch, args.blobs, peer)?;
     }
     Ok(())
 }
