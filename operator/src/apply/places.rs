@@ -46,12 +46,9 @@ const SERVICE_SPEC: Fields = &[
     ("sessionAffinity", Defaults("None")),
     ("sessionAffinityConfig", Unset),
     ("internalTrafficPolicy", Defaults("Cluster")),
-    ("externalTrafficPolicy", Defaults("Cluster")),
     ("trafficDistribution", Unset),
-    ("loadBalancerSourceRanges", Unset),
-    ("loadBalancerIP", Unset),
-    ("allocateLoadBalancerNodePorts", Defaults("true")),
-    // Addresses, node ports and the health check's port are the API server's, the class is whoever serves it.
+    // Addresses, node ports and the health check's port are the API server's. What is said to a load balancer is its
+    // administrator's and that of its controller: who may come through it, its address, its class.
 ];
 
 const STATEFUL_SET: Fields = &[("spec", Object(STATEFUL_SET_SPEC))];

@@ -50,9 +50,7 @@ fn additions_to_services(service: &Value) -> Vec<(&'static str, Value)> {
         json!({"externalIPs": ["192.0.2.1"]}),
         json!({"publishNotReadyAddresses": true}),
         json!({"sessionAffinity": "ClientIP"}),
-        json!({"externalTrafficPolicy": "Local"}),
         json!({"internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose"}),
-        json!({"loadBalancerSourceRanges": ["192.0.2.0/24"], "loadBalancerIP": "192.0.2.1"}),
     ];
     let mut edits: Vec<_> = specs
         .into_iter()

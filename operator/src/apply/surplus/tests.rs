@@ -98,10 +98,11 @@ fn key_that_was_added_to_a_selector_is_removed() {
 }
 
 #[test]
-fn what_the_api_server_and_load_balancers_fill_in_is_no_surplus() {
+fn what_the_api_server_fills_in_and_what_load_balancers_are_told_is_no_surplus() {
     let filled = json!({
-        "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster",
-        "allocateLoadBalancerNodePorts": true, "clusterIP": "198.19.0.9", "clusterIPs": ["198.19.0.9"],
+        "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Local",
+        "allocateLoadBalancerNodePorts": false, "loadBalancerIP": "192.0.2.1",
+        "loadBalancerSourceRanges": ["192.0.2.0/24"], "clusterIP": "198.19.0.9", "clusterIPs": ["198.19.0.9"],
         "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "healthCheckNodePort": 30000,
         "loadBalancerClass": "example.com/theirs",
     });
@@ -147,11 +148,7 @@ fn field_that_was_added_to_a_service_is_removed() {
             json!({"clientIP": {"timeoutSeconds": 10800}}),
         ),
         ("internalTrafficPolicy", json!("Local")),
-        ("externalTrafficPolicy", json!("Local")),
         ("trafficDistribution", json!("PreferClose")),
-        ("loadBalancerSourceRanges", json!(["192.0.2.0/24"])),
-        ("loadBalancerIP", json!("192.0.2.1")),
-        ("allocateLoadBalancerNodePorts", json!(false)),
         ("externalName", json!("elsewhere.example.com")),
     ] {
         let observed = with(service(), &format!("/spec/{field}"), value);
