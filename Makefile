@@ -31,7 +31,7 @@ conformance: ## The official OCI conformance program against the registry, in ev
 conformance-full: ## The same with twenty runs at once, and runs after kill -9, in every way of connecting.
 	@e2e/conformance/run --full
 
-clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, BuildKit, cosign, registry 2.8 and 3.1 against the registry.
+clients: ## crane, containerd, helm, oras, regctl, skopeo, podman, containers/image, BuildKit, cosign, registry 2.8 and 3.1 against the registry.
 	@$(guarded) e2e/clients/run --all
 
 chart: ## helm lint, and facts about what the chart renders.
