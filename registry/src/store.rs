@@ -218,7 +218,7 @@ impl Inner {
         let Some(file) = disk::lock(&self.volume_lock).take() else {
             return;
         };
-        if self.disk.read_only().is_none() {
+        if self.disk.read_only().is_none() && self.disk.sync_removed().is_ok() {
             drop(self.disk.write_new(&self.keys.clean(), b"closed\n")); // without it the next start syncs
         }
         open::unlock(&file);

@@ -4,7 +4,7 @@
 //! A rename is durable once its directory was fsynced, a directory once its parent was. What this process has not
 //! fsynced itself does not count: another process may have created it a moment before a power cut.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -28,6 +28,8 @@ pub(super) struct Disk {
     next_temporary: AtomicU64,
     /// Directories whose entry this process has fsynced, so that they are not fsynced again for each file.
     durable: Mutex<HashSet<PathBuf>>,
+    /// Directories from which something was removed that need not be durable yet.
+    unsynced: Mutex<BTreeSet<PathBuf>>,
     read_only: Mutex<Option<ReadOnlyReason>>,
     seam: Box<dyn Seam>,
 }
@@ -50,6 +52,7 @@ impl Disk {
             temporary,
             next_temporary: AtomicU64::new(0),
             durable: Mutex::default(),
+            unsynced: Mutex::default(),
             read_only: Mutex::default(),
             seam,
         }

@@ -22,7 +22,8 @@ impl Model {
             next.disk.write(Name::Link(link), ABSENT);
             return Some(step("unlinks", Some(Name::Link(link)), Event::LinkRemoved, next));
         }
-        for link in each(collector.batch) {
+        // Links of layers wait until all are gone.
+        for link in each(collector.batch & !OF_LAYERS) {
             if !self.is(Mutant::LinksNotSynced) {
                 next.disk.sync(Name::Link(link));
             }
@@ -41,7 +42,16 @@ impl Model {
         let (mut next, candidates) = (*state, state.collector.candidates);
         if candidates == 0 {
             next.collector.phase = Phase::SweepingContents;
-            return self.sweep_contents(&next);
+            if !self.is(Mutant::LinksNotSynced) {
+                // Also what a run has unlinked that was given up.
+                each(OF_LAYERS).for_each(|link| next.disk.sync(Name::Link(link)));
+            }
+            return Some(step(
+                "fsyncs that links of layers are gone",
+                None,
+                Event::None,
+                next,
+            ));
         }
         let batch = self.scenario.edges.wave(candidates);
         let removed = objects(batch) | self.subjects_of(batch);

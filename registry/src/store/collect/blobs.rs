@@ -24,6 +24,9 @@ struct Part {
 impl Sweep {
     /// Looks at all content; removes what nobody can reach, if it may.
     pub(super) async fn blobs(&self, mut removes: bool) -> Result<(), CollectError> {
+        // Also what a run has left that was given up.
+        let sync = |inner: &Inner, _: &mut State| inner.disk.sync_removed();
+        removes = removes && self.batch(Vec::new(), Vec::new(), sync).await?;
         let inner = Arc::clone(&self.inner);
         let parts = blocking(move || inner.parts()).await?;
         let total = parts.len() as u64;
@@ -32,13 +35,12 @@ impl Sweep {
             let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
             let garbage = blocking(move || lock(&state).find_garbage(&inner, &part)).await?;
             for batch in garbage.chunks(BATCH) {
-                let digests = batch.to_vec();
-                removes = removes
-                    && self
-                        .batch(batch.to_vec(), Vec::new(), move |inner, state| {
-                            state.remove_contents(inner, &digests)
-                        })
-                        .await?;
+                let (digests, contents) = (
+                    batch.iter().map(|(digest, _)| digest.clone()).collect(),
+                    batch.to_vec(),
+                );
+                let work = move |inner: &Inner, state: &mut State| state.remove_contents(inner, &contents);
+                removes = removes && self.batch(digests, Vec::new(), work).await?;
             }
         }
         Ok(())
@@ -72,7 +74,8 @@ impl Inner {
 }
 
 impl State {
-    fn find_garbage(&mut self, inner: &Inner, part: &Part) -> Result<Vec<Digest>, Fault> {
+    /// Each with its size; none where a crash has left only a directory.
+    fn find_garbage(&mut self, inner: &Inner, part: &Part) -> Result<Vec<(Digest, Option<u64>)>, Fault> {
         let directory = inner
             .keys
             .blobs()
@@ -94,24 +97,24 @@ impl State {
             if self.plan.keeps_content(&digest) {
                 continue;
             }
-            if let Some(size) = inner.content_size(&digest)? {
+            let size = inner.content_size(&digest)?;
+            if let Some(size) = size {
                 self.report.candidates.blobs += 1;
                 self.report.candidates.bytes += size;
             }
-            garbage.push(digest);
+            garbage.push((digest, size));
         }
         Ok(garbage)
     }
 
-    fn remove_contents(&mut self, inner: &Inner, digests: &[Digest]) -> Result<(), Fault> {
-        for digest in digests {
+    fn remove_contents(&mut self, inner: &Inner, contents: &[(Digest, Option<u64>)]) -> Result<(), Fault> {
+        for (digest, size) in contents {
             if self.plan.keeps_content(digest) {
                 self.plan.rescued += 1;
                 continue;
             }
-            let size = inner.content_size(digest)?;
-            inner.disk.remove_unsynced(&inner.keys.blob(digest))?;
-            if let Some(size) = size {
+            let was_there = inner.disk.remove_unsynced(&inner.keys.blob(digest))?;
+            if let Some(size) = size.filter(|_| was_there) {
                 self.report.freed.blobs += 1;
                 self.report.freed.bytes += size;
             }

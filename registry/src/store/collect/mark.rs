@@ -183,8 +183,9 @@ impl Marking<'_> {
         visit_digests(&inner.keys.layers(name), &mut |digest| {
             let path = inner.keys.layer_link(name, &digest);
             let is_named = self.keeps_all || named.contains(&key(&digest));
-            if !is_named && !is_young(renewed_at(&path)?, self.now, self.options.grace) {
-                if exists(&path)? {
+            let renewed = if is_named { None } else { renewed_at(&path)? };
+            if !is_named && !is_young(renewed, self.now, self.options.grace) {
+                if renewed.is_some() {
                     self.report.examined.links += 1;
                     self.report.candidates.links += 1;
                     plan.links.push(Packed::new(&digest));

@@ -293,7 +293,6 @@ impl State {
 
     fn remove_links(&mut self, inner: &Inner, number: usize, digests: &[Digest]) -> Result<(), Fault> {
         let name = self.plan.repositories[number].name.clone();
-        let mut links = Vec::new();
         for digest in digests {
             let link = inner.keys.layer_link(&name, digest);
             let renewed = renewed_at(&link)?;
@@ -305,11 +304,10 @@ impl State {
                 self.plan.rescued += 1;
             } else if renewed.is_some() {
                 inner.collected.tell(&name, digest, (inner.options.clock)());
-                links.push(link);
+                inner.disk.remove_later(&link)?; // durable before content goes
+                self.report.freed.links += 1;
             }
         }
-        inner.disk.remove_files(&links)?;
-        self.report.freed.links += links.len() as u64;
         Ok(())
     }
 }

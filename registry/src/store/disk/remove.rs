@@ -61,13 +61,41 @@ impl Disk {
         Ok(())
     }
 
-    /// Unlinks a file, and its directory if it was alone there. It may come back after a power cut.
-    pub(in crate::store) fn remove_unsynced(&self, path: &Path) -> Result<(), Fault> {
+    /// Unlinks a file that is alone in its directory, with that. A power cut may bring it back until
+    /// [`Self::sync_removed`] has returned.
+    pub(in crate::store) fn remove_later(&self, path: &Path) -> Result<(), Fault> {
+        let directory = parent(path);
+        lock(&self.unsynced).insert(parent(directory).to_owned());
         self.discard(path)?;
+        if !self.remove_empty(directory) {
+            lock(&self.unsynced).insert(directory.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was removed so far, also by whoever did not come to do it.
+    pub(in crate::store) fn sync_removed(&self) -> Result<(), Fault> {
+        loop {
+            let Some(directory) = lock(&self.unsynced).first().cloned() else {
+                return Ok(());
+            };
+            match self.open_directory(&directory) {
+                Ok(opened) => self.sync_directory(&opened, &directory)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.fault("open", &directory, error)),
+            }
+            lock(&self.unsynced).remove(&directory);
+        }
+    }
+
+    /// Unlinks a file, and its directory if it was alone there. It may come back after a power cut.
+    /// False: there was none.
+    pub(in crate::store) fn remove_unsynced(&self, path: &Path) -> Result<bool, Fault> {
+        let was_there = self.discard(path)?;
         if is_alone_in_its_directory(path) {
             self.remove_empty(parent(path));
         }
-        Ok(())
+        Ok(was_there)
     }
 
     /// Unlinks a file that nobody misses or minds after a power cut. False: there was none.

@@ -6,6 +6,7 @@ mod interposed;
 mod keeps;
 mod kills;
 mod lost;
+mod order;
 mod races;
 mod untagged;
 

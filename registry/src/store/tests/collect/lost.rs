@@ -1,9 +1,6 @@
 //! A link that is lost is not taken for a name that never came: what it may lead to again stays.
 
-use std::io;
-
 use super::*;
-use crate::store::disk::{Seam, Step};
 use crate::store::fsck::{FindingKind, FsckOptions, check};
 
 /// Loses one link, collects, and expects that nothing goes and that the report names what was lost.
@@ -98,55 +95,4 @@ async fn content_that_came_late_and_is_gone_is_found_without_a_collection_in_bet
         .iter()
         .any(|it| it.kind == FindingKind::ReferenceLost && it.problem.contains(layer.as_str()));
     assert!(lost, "{:?}", report.findings);
-}
-
-/// Notes what happens to the record of an age and to manifests.
-struct Order {
-    record: PathBuf,
-    seen: Arc<Mutex<Vec<&'static str>>>,
-}
-
-impl Seam for Order {
-    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        let seen = match step {
-            Step::Remove if path == self.record => "age unlinked",
-            Step::SyncDirectory if Some(path) == self.record.parent() => "age durable",
-            Step::Remove if path.to_string_lossy().contains("/revisions/") => "manifest unlinked",
-            _ => return Ok(()),
-        };
-        self.seen.lock().unwrap().push(seen);
-        Ok(())
-    }
-}
-
-/// Else a power cut may bring the age back when the manifest has been pushed again.
-#[tokio::test]
-async fn age_of_a_manifest_is_durably_gone_before_the_manifest_is() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let name = repository("a");
-    let image = Image::push(&store, &name, None, "x").await;
-    let later = CollectOptions {
-        untagged_after: Some(Duration::from_hours(1)),
-        ..at_once()
-    };
-    store.collect(later, |_| {}).await.unwrap();
-    let record = volume.keys().untagged(&name, &image.digest);
-    assert!(record.exists());
-    store.close().await;
-    let seen = Arc::default();
-    let order = Order {
-        record,
-        seen: Arc::clone(&seen),
-    };
-    let store = Store::open_through(volume.options(), Box::new(order))
-        .await
-        .unwrap();
-    collect_at_once(&store).await;
-    let seen = seen.lock().unwrap();
-    assert_eq!(
-        seen[..3],
-        ["age unlinked", "age durable", "manifest unlinked"],
-        "{seen:?}"
-    );
 }
