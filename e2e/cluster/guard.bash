@@ -3,11 +3,12 @@
 # Commands run in a process group of their own, without the pipe, so that the keeper can end them.
 guard_directory=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 running=          # process group of the command that runs
+beside=           # process group of what goes on beside it
 outcome=0         # exit status of the last one; not returned, as a caller that tests it with || would switch off `set -e` in it
 
 guard_start() { exec {guard}> >(exec setsid "$guard_directory/keeper"); }
 
-# guard_note cluster NAME | scratch DIRECTORY | cgroup NAME | running GROUP | idle | done: what would have to be taken away, and when nothing.
+# guard_note cluster NAME | scratch DIRECTORY | cgroup NAME | running GROUP | beside GROUP | idle | done: what would have to be taken away, and when nothing.
 # A subshell, because a keeper that is gone would end us by SIGPIPE.
 guard_note() { (trap '' PIPE; echo "$*" >&"$guard") 2> /dev/null || :; }
 
@@ -24,6 +25,29 @@ await_guarded() {
   wait "$running" || outcome=$?
   running=
   guard_note idle
+}
+
+# start_beside COMMAND...: goes on, as $beside, while others run, with what they leave of the processors. One at a time.
+start_beside() {
+  set -m
+  (guard_note "beside $BASHPID"; exec {guard}>&-; exec nice -n 19 "$@") < /dev/null &
+  beside=$!
+  set +m
+}
+
+# await_beside: gives it its share of the processors, and waits.
+await_beside() {
+  [ -n "$beside" ] || return 0
+  renice -n 0 -g "$beside" > /dev/null 2>&1 || true
+  wait "$beside" 2> /dev/null || true
+  beside=
+}
+
+stop_beside() {
+  [ -n "$beside" ] || return 0
+  end_group "$beside"
+  wait "$beside" 2> /dev/null || true
+  beside=
 }
 
 run_guarded() { start_guarded "$@"; await_guarded; }
