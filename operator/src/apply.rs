@@ -6,7 +6,10 @@
 //! replaced meanwhile is not touched. Nothing is written when every field that we would send already holds and nothing
 //! was added where the object is ours whole. An object without our controller reference is never written.
 
+mod claimant;
 mod compare;
+mod contest;
+mod failure;
 mod handover;
 mod intent;
 mod places;
@@ -14,7 +17,8 @@ mod surplus;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -23,6 +27,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use contest::Contest;
+use contest::Contests;
+pub use failure::ApplyError;
+use failure::{request, serialize};
 pub use intent::APPLIED;
 use surplus::Surplus;
 
@@ -35,6 +43,14 @@ pub enum Outcome<K> {
     Updated(K),
     /// It already said what we intend; nothing was sent.
     Unchanged(K),
+    /// Somebody undoes each repair: it differs, and the next one is not due yet; nothing was sent.
+    Postponed {
+        object: K,
+        /// When it is due.
+        due_in: Duration,
+        /// Whether this was found only now.
+        is_new: bool,
+    },
     /// Somebody else's object has the name; nothing was sent.
     Foreign(Foreign),
     /// What we had seen is no longer so (it exists already, was replaced or is being deleted): the next pass sees more.
@@ -63,58 +79,6 @@ pub enum Deletion {
     Stale,
 }
 
-/// A write that the API server did not do.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The request failed.
-    #[error("cannot {verb} {kind} {name:?}")]
-    Request {
-        /// `create`, `update` or `delete`.
-        verb: &'static str,
-        /// Such as `Service`.
-        kind: String,
-        /// Name of the object.
-        name: String,
-        /// What the API server or the connection said.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// The intent does not serialise; a defect.
-    #[error("cannot serialise {kind} {name:?}")]
-    Serialize {
-        /// Such as `Service`.
-        kind: String,
-        /// Name of the object.
-        name: String,
-        /// What serde said.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
-impl ApplyError {
-    /// The API server's own verdict, when it was one.
-    pub fn status(&self) -> Option<&kube::core::Status> {
-        match self {
-            Self::Request { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status),
-                _ => None,
-            },
-            Self::Serialize { .. } => None,
-        }
-    }
-
-    /// Whether the operator lacks a permission.
-    pub fn is_forbidden(&self) -> bool {
-        self.status().is_some_and(kube::core::Status::is_forbidden)
-    }
-
-    /// Whether the object as we intend it is refused as invalid, an immutable field for instance.
-    pub fn is_invalid(&self) -> bool {
-        self.status().is_some_and(kube::core::Status::is_invalid)
-    }
-}
-
 /// Kinds that can be children: namespaced, and known at compile time.
 pub trait Child:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
@@ -136,6 +100,7 @@ pub struct Applier {
     field_manager: &'static str,
     /// By UID: what the API server made of an intent that it does not write back as it was sent.
     normalized: Mutex<HashMap<String, Normalized>>,
+    contests: Mutex<Contests>,
 }
 
 /// Remembers that `intent` reads back as `reading`, both hashes.
@@ -177,6 +142,7 @@ impl Applier {
             client,
             field_manager,
             normalized: Mutex::default(),
+            contests: Mutex::default(),
         }
     }
 
@@ -203,7 +169,19 @@ impl Applier {
         if self.agrees(&uid, &body, &seen) {
             return Ok(Outcome::Unchanged(observed.clone()));
         }
-        let Some(patched) = self.patch(observed, &body, &seen).await? else {
+        let surplus = surplus::find(&body, &seen);
+        let difference = Normalized::new(&body, &seen, surplus.as_ref());
+        let due_in = self.contests().due_in(&uid, &difference, Instant::now());
+        if let Some(due_in) = due_in {
+            let field = compare::first_difference(&body, &seen).or(surplus.map(|surplus| surplus.field));
+            let contest = claimant::contest(observed.meta(), &field.unwrap_or_default(), self.field_manager);
+            return Ok(Outcome::Postponed {
+                object: observed.clone(),
+                due_in,
+                is_new: self.contests().postponed(&uid, contest),
+            });
+        }
+        let Some(patched) = self.patch(observed, &body, surplus).await? else {
             return Ok(Outcome::Stale);
         };
         let answer = intent::to_value(&patched.object)?;
@@ -212,8 +190,17 @@ impl Applier {
             applied if applied.resource_version() == observed.resource_version() => {
                 Outcome::Unchanged(applied)
             }
-            applied => Outcome::Updated(applied),
+            applied => {
+                let version = applied.resource_version().unwrap_or_default();
+                self.contests().written(&uid, difference, version, Instant::now());
+                Outcome::Updated(applied)
+            }
         })
+    }
+
+    /// Whether somebody undoes the repairs of the object with that UID; also right after one.
+    pub fn contest(&self, uid: &str) -> Option<Contest> {
+        self.contests().of(uid, Instant::now())
     }
 
     /// Deletes exactly the object that was observed: not one that replaced it, not one that changed since.
@@ -264,7 +251,7 @@ impl Applier {
         &self,
         observed: &K,
         body: &Value,
-        seen: &Value,
+        surplus: Option<Surplus>,
     ) -> Result<Option<Patched<K>>, ApplyError> {
         let uid = observed.uid().unwrap_or_default();
         let api: Api<K> = self.api(observed);
@@ -274,7 +261,6 @@ impl Applier {
             source => Err(request("update", observed, source)),
         };
         let handover = handover::patch(observed.meta(), self.field_manager);
-        let surplus = surplus::find(body, seen);
         let mut kept = None;
         if let Some(patch) = surplus::removed(handover, observed.meta(), surplus.as_ref()) {
             let params = PatchParams {
@@ -317,10 +303,12 @@ impl Applier {
         self.memory().insert(uid.to_owned(), normalized);
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Normalized>> {
-        self.normalized
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, HashMap<String, Normalized>> {
+        self.normalized.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn contests(&self) -> MutexGuard<'_, Contests> {
+        self.contests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn api<K: Child>(&self, object: &K) -> Api<K> {
@@ -354,23 +342,6 @@ pub fn foreign<K: Resource<DynamicType = ()>>(observed: &K, owner_uid: &str) -> 
         name: observed.name_any(),
         controller: controller.map(|reference| format!("{}/{}", reference.kind, reference.name)),
     })
-}
-
-fn request<K: Child>(verb: &'static str, object: &K, source: kube::Error) -> ApplyError {
-    ApplyError::Request {
-        verb,
-        kind: K::kind(&()).into_owned(),
-        name: object.name_any(),
-        source: Box::new(source),
-    }
-}
-
-fn serialize<K: Child>(object: &K, source: serde_json::Error) -> ApplyError {
-    ApplyError::Serialize {
-        kind: K::kind(&()).into_owned(),
-        name: object.name_any(),
-        source,
-    }
 }
 
 #[cfg(test)]

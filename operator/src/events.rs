@@ -43,6 +43,8 @@ pub enum Reason {
     VolumeResizeRejected,
     /// A Secret that only the operator holds was gone or damaged, and was made anew.
     SecretLost,
+    /// Somebody changes a child again after each repair.
+    RepairsUndone,
     /// A person must act.
     Stalled,
     /// A step failed.
@@ -68,6 +70,7 @@ impl Reason {
             Self::DependencyMissing => "DependencyMissing",
             Self::VolumeResizeRejected => "VolumeResizeRejected",
             Self::SecretLost => "SecretLost",
+            Self::RepairsUndone => "RepairsUndone",
             Self::Stalled => "Stalled",
             Self::ReconcileError => "ReconcileError",
         }
@@ -80,6 +83,7 @@ impl Reason {
             | Self::DependencyMissing
             | Self::VolumeResizeRejected
             | Self::SecretLost
+            | Self::RepairsUndone
             | Self::Stalled
             | Self::ReconcileError => EventType::Warning,
             _ => EventType::Normal,
@@ -97,6 +101,7 @@ impl Reason {
             | Self::Updated
             | Self::Ready
             | Self::SecretLost
+            | Self::RepairsUndone
             | Self::Stalled
             | Self::ReconcileError => "Reconcile",
         }

@@ -43,6 +43,28 @@ pub(super) fn reading(intent: &Value, observed: &Value) -> Value {
     }
 }
 
+/// The path of the first field of `intent` that does not hold in `observed`, down to a list.
+pub(super) fn first_difference(intent: &Value, observed: &Value) -> Option<Vec<String>> {
+    if holds(intent, observed) {
+        return None;
+    }
+    let mut path = Vec::new();
+    let (mut intent, mut observed, mut is_quantity) = (intent, observed, false);
+    while let (Value::Object(fields), Value::Object(seen)) = (intent, observed) {
+        let differs = |(key, field): &(&String, &Value)| {
+            let is_quantity = is_quantity || QUANTITIES.contains(&key.as_str());
+            !value_holds(field, seen.get(*key).unwrap_or(&Value::Null), is_quantity)
+        };
+        let Some((key, field)) = fields.iter().find(differs) else {
+            break;
+        };
+        path.push(key.clone());
+        is_quantity = is_quantity || QUANTITIES.contains(&key.as_str());
+        (intent, observed) = (field, seen.get(key).unwrap_or(&Value::Null));
+    }
+    Some(path)
+}
+
 fn value_holds(intent: &Value, observed: &Value, is_quantity: bool) -> bool {
     match (intent, observed) {
         (Value::Object(fields), Value::Object(seen)) => fields_hold(fields, seen, is_quantity),
@@ -162,6 +184,29 @@ mod tests {
         let intent = json!({"a": [], "b": {}, "c": "", "d": false, "e": {"f": []}});
         assert!(holds(&intent, &json!({})));
         assert!(!holds(&json!({"a": 0}), &json!({})));
+    }
+
+    #[test]
+    fn first_difference_is_named_down_to_a_list() {
+        let intent = json!({"metadata": {"name": "depot"}, "spec": {
+            "resources": {"limits": {"memory": "1Gi", "cpu": 2}}, "ports": [{"name": "x", "port": 1}],
+        }});
+        let path = |change: fn(&mut Value)| {
+            let mut observed = intent.clone();
+            change(&mut observed);
+            first_difference(&intent, &observed).map(|path| path.join("."))
+        };
+        assert_eq!(path(|_| {}), None);
+        assert_eq!(
+            path(|seen| seen["spec"]["resources"]["limits"]["memory"] = json!("1024Mi")),
+            None
+        );
+        let memory = path(|seen| seen["spec"]["resources"]["limits"]["memory"] = json!("2Gi"));
+        assert_eq!(memory.as_deref(), Some("spec.resources.limits.memory"));
+        let port = path(|seen| seen["spec"]["ports"][0]["port"] = json!(2));
+        assert_eq!(port.as_deref(), Some("spec.ports"));
+        let gone = path(|seen| seen["spec"]["resources"] = Value::Null);
+        assert_eq!(gone.as_deref(), Some("spec.resources"));
     }
 
     #[test]

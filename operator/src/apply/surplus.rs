@@ -17,12 +17,15 @@ pub(super) struct Surplus {
     removal: Value,
     /// What is there now at the places of the patch.
     pub(super) seen: Value,
+    /// The first place that it takes away, down to a list.
+    pub(super) field: Vec<String>,
 }
 
 /// `None` when everything that is ours whole holds nothing but what we intend.
 pub(super) fn find(intent: &Value, observed: &Value) -> Option<Surplus> {
     let kind = intent["kind"].as_str().unwrap_or_default();
     let mut removal = of_fields(places::of(kind), intent, observed)?;
+    let field = first_leaf(&removal);
     if let Some(spec) = removal.get_mut("spec") {
         // Parts name each other, such as a mount its volume: all at once is valid, and pods restart once.
         let mut whole = intent["spec"].clone();
@@ -30,7 +33,17 @@ pub(super) fn find(intent: &Value, observed: &Value) -> Option<Surplus> {
         *spec = whole;
     }
     let seen = covered(&removal, observed);
-    Some(Surplus { removal, seen })
+    Some(Surplus { removal, seen, field })
+}
+
+fn first_leaf(removal: &Value) -> Vec<String> {
+    let mut path = Vec::new();
+    let mut below = removal;
+    while let Some((field, next)) = below.as_object().and_then(|fields| fields.iter().next()) {
+        path.push(field.clone());
+        below = next;
+    }
+    path
 }
 
 /// `patch`, extended by the removal. It fails with a conflict if the object changed meanwhile.

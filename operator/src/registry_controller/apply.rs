@@ -7,6 +7,7 @@ mod nudge;
 mod release;
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
@@ -85,6 +86,12 @@ pub struct Changes {
     pub has_new_template: bool,
     /// The claim asks for another size now.
     pub resized_to: Option<String>,
+    /// Whose repairs somebody undoes, each in a sentence.
+    pub contested: Vec<String>,
+    /// Those of them that were found only now.
+    pub newly_contested: Vec<String>,
+    /// When the first repair that waits is due.
+    pub repair_due_in: Option<Duration>,
 }
 
 impl Changes {
@@ -298,7 +305,12 @@ impl<'a> Writer<'a> {
         if let Some(leaving) = observed.and_then(being_deleted) {
             return Err(leaving);
         }
-        match self.context.applier.apply(&prepared, observed, uid).await? {
+        let outcome = self.context.applier.apply(&prepared, observed, uid).await?;
+        let child_uid = observed.and_then(|observed| observed.meta().uid.as_deref());
+        let contest = child_uid.and_then(|uid| self.context.applier.contest(uid));
+        let contest = contest.map(|contest| format!("{}: {contest}", named()));
+        self.changes.contested.extend(contest.clone());
+        match outcome {
             Outcome::Created(object) => {
                 self.changes.created.push(named());
                 Ok(object)
@@ -308,6 +320,19 @@ impl<'a> Writer<'a> {
                 Ok(object)
             }
             Outcome::Unchanged(object) => Ok(object),
+            Outcome::Postponed {
+                object,
+                due_in,
+                is_new,
+            } => {
+                self.changes.newly_contested.extend(contest.filter(|_| is_new));
+                let first = self
+                    .changes
+                    .repair_due_in
+                    .map_or(due_in, |first| first.min(due_in));
+                self.changes.repair_due_in = Some(first);
+                Ok(object)
+            }
             Outcome::Foreign(found) => Err(ApplyError::Foreign(super::validate::conflict(
                 &found.kind,
                 &found.name,

@@ -89,6 +89,12 @@ pub fn of_changes(changes: &Changes, stateful_set: &str) -> Vec<Notice> {
             note: format!("the claim asks for {size} now"),
         });
     }
+    notices.extend(changes.newly_contested.iter().map(|contest| Notice {
+        reason: Reason::RepairsUndone,
+        note: format!(
+            "{contest}; from now on repairs wait, longer each time, up to 10 minutes: what changes it must leave it alone"
+        ),
+    }));
     notices
 }
 
@@ -188,6 +194,21 @@ mod tests {
         );
         assert_eq!(reasons_of(&of_transitions(&off, &on)), [Reason::Suspended]);
         assert_eq!(reasons_of(&of_transitions(&on, &off)), [Reason::Resumed]);
+    }
+
+    #[test]
+    fn contest_is_told_when_it_is_found() {
+        let contest = "StatefulSet depot: spec.replicas is changed again after each repair".to_owned();
+        let mut changes = Changes {
+            contested: vec![contest.clone()],
+            newly_contested: vec![contest.clone()],
+            ..Changes::default()
+        };
+        let notices = of_changes(&changes, "depot");
+        assert_eq!(reasons_of(&notices), [Reason::RepairsUndone]);
+        assert!(notices[0].note.starts_with(&contest));
+        changes.newly_contested.clear();
+        assert_eq!(of_changes(&changes, "depot"), []);
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub(super) async fn pass(guarded: &Guarded, context: &Context) -> Result<Option<
             .filter(|found| !found.is_permanent)
             .map(|found| found.permanent_at),
         has_destroyed: work.has_destroyed,
+        repair_due_in: work.repair_due_in,
     };
     Ok(schedule::next_visit(&outcome, waits, work.now))
 }
@@ -141,6 +142,7 @@ struct Work<'a> {
     dereferenced: Option<Dereferenced>,
     notices: Vec<Notice>,
     has_destroyed: bool,
+    repair_due_in: Option<Duration>,
 }
 
 impl<'a> Work<'a> {
@@ -151,6 +153,7 @@ impl<'a> Work<'a> {
             dereferenced: None,
             notices: Vec::new(),
             has_destroyed: false,
+            repair_due_in: None,
         }
     }
 
@@ -215,6 +218,7 @@ impl<'a> Work<'a> {
         let changes = writer.changes;
         self.notices
             .extend(notices::of_changes(&changes, &validated.names.stateful_set()));
+        self.repair_due_in = changes.repair_due_in;
         let (resources, claim) = applied.map_err(|error| Failure::from(&error))?;
         self.notices.extend(notices::of_happenings(
             &material.happenings,
@@ -244,9 +248,11 @@ impl<'a> Work<'a> {
         let answers = context.memory.probes.ask(through, pods, what, self.now).await;
         let whose = (validated, problems.to_vec());
         let answered = (expected, answers);
-        Ok(Some(Progress::applied(
-            whose, &material, &resources, claim, answered,
-        )))
+        let progress = Progress::applied(whose, &material, &resources, claim, answered);
+        Ok(Some(Progress {
+            contested: changes.contested,
+            ..progress
+        }))
     }
 
     /// The same without a write but the one that frees the claim: what is missing stays missing. There are no problems.

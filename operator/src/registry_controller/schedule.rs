@@ -22,6 +22,8 @@ pub(super) struct Waits {
     pub(super) obstacle_at: Option<Timestamp>,
     /// Something was deleted; there may be more.
     pub(super) has_destroyed: bool,
+    /// Somebody undoes a repair, and the next one waits.
+    pub(super) repair_due_in: Option<Duration>,
 }
 
 /// `None` where the back-off of the Registry decides.
@@ -48,10 +50,35 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
             if let Some(obstacle) = waits.obstacle_at {
                 next = next.min(until(obstacle));
             }
+            if let Some(repair) = waits.repair_due_in {
+                next = next.min(repair);
+            }
             if waits.has_destroyed {
                 next = next.min(DESTROYED);
             }
             Some(next)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry_controller::status::tests::pass;
+    use crate::registry_controller::test_support::{minimal, now};
+
+    #[test]
+    fn repair_that_waits_is_done_when_it_is_due() {
+        let (_, outcome) = pass(&minimal(), |_, _| {});
+        let next = |repair_due_in| {
+            let waits = Waits {
+                repair_due_in,
+                ..Waits::default()
+            };
+            next_visit(&outcome, waits, now())
+        };
+        let due_in = Duration::from_secs(61);
+        assert_eq!(next(Some(due_in)), Some(due_in));
+        assert_eq!(next(None), Some(SETTLED));
     }
 }

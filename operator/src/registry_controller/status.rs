@@ -86,6 +86,8 @@ pub struct Progress {
     pub claim: Option<PersistentVolumeClaim>,
     pub answers: Vec<Answer>,
     pub service: Option<ServiceAnswer>,
+    /// Whose repairs somebody undoes, each in a sentence.
+    pub contested: Vec<String>,
 }
 
 impl Progress {
@@ -133,6 +135,7 @@ impl Progress {
             claim: None,
             answers: answers.pods,
             service: answers.service,
+            contested: Vec::new(),
         }
     }
 
@@ -297,4 +300,4 @@ fn shortened(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

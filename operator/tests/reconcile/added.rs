@@ -15,7 +15,7 @@ fn spec() -> Value {
 }
 
 /// How often the operator wrote a Service or a `StatefulSet` of the namespace, by the API server's audit log.
-fn writes(namespace: &str) -> usize {
+pub(crate) fn writes(namespace: &str) -> usize {
     let state = std::env::var_os("PORTOLAN_CLUSTER_STATE").unwrap();
     let log = fs::read_to_string(Path::new(&state).join("log/audit.log")).unwrap();
     let is_write = |entry: &Value| {

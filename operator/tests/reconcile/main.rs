@@ -12,6 +12,7 @@ mod added;
 mod applier;
 mod certificate;
 mod claim;
+mod contested;
 mod drift;
 mod first_visit;
 mod foreign;

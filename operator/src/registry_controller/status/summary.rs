@@ -175,12 +175,16 @@ fn welcome(progress: &Progress) -> String {
     } else {
         String::new()
     };
-    format!(
+    let welcome = format!(
         "push to {}: log in with Secret {}, pull with Secret {}{ca}",
         registry.endpoint(),
         names.push_secret(),
         names.pull_secret(),
-    )
+    );
+    // It serves: that somebody and the operator do not agree is said, and no more.
+    let contested = progress.contested.iter().map(String::as_str);
+    let all: Vec<_> = std::iter::once(welcome.as_str()).chain(contested).collect();
+    all.join("; ")
 }
 
 fn suspended(progress: &Progress, parts: &Parts) -> Verdict {
@@ -198,5 +202,30 @@ fn suspended(progress: &Progress, parts: &Parts) -> Verdict {
             reason: SUSPENDED_REASON,
             message: "reconciliation is suspended; the registry serves".to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portolan_crds::conditions::READY;
+
+    use crate::conditions::is_true;
+    use crate::registry_controller::status::tests::{pass, reason_and_message, status_of};
+    use crate::registry_controller::test_support::{minimal, now};
+
+    #[test]
+    fn registry_with_a_contested_child_stays_ready_and_says_so() {
+        let registry = minimal();
+        let contest = "StatefulSet depot: spec.replicas is changed again after each repair";
+        let (seen, outcome) = pass(&registry, |_, progress| {
+            progress.contested.push(contest.to_owned());
+        });
+        let status = status_of(&registry, &seen, &outcome, now());
+        assert!(is_true(&status.conditions, READY));
+        let (_, message) = reason_and_message(&status, READY);
+        assert!(
+            message.starts_with("push to ") && message.ends_with(contest),
+            "{message}"
+        );
     }
 }

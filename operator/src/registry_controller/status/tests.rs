@@ -31,7 +31,7 @@ pub(super) fn pod(extra: &Value) -> Arc<Pod> {
 }
 
 /// A pass over a registry that runs: all is well unless `change` says otherwise.
-pub(super) fn pass(
+pub(in crate::registry_controller) fn pass(
     registry: &Registry,
     change: impl FnOnce(&mut Dereferenced, &mut Progress),
 ) -> (Dereferenced, Outcome) {
