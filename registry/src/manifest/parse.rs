@@ -6,7 +6,7 @@ use super::document::{Document, Target};
 use super::invalid::InvalidManifest;
 use super::{Edge, EdgeKind, Manifest, unique_edges};
 
-/// So many things may a pushed manifest name. Images have up to some hundred layers, indexes and caches of builds up to
+/// So many things may a manifest name that is new. Images have up to some hundred layers, indexes and caches of builds up to
 /// some thousand entries; each costs memory and time in every push, collection and check.
 const MOST_NAMED: usize = 5_000;
 
@@ -19,17 +19,16 @@ enum Kind {
 }
 
 impl Manifest {
-    /// Reads a document that somebody pushes, which may not name too much. What another registry has stored may.
-    pub fn accept(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        let manifest = Self::parse(content_type, bytes)?;
-        let named = manifest.edges.len();
+    /// Whether it names no more than what is pushed may. What is stored may, whoever has stored it.
+    pub fn check_bound(&self) -> Result<(), InvalidManifest> {
+        let named = self.edges.len();
         if named > MOST_NAMED {
             return Err(InvalidManifest::NamesTooMuch {
                 named,
                 most: MOST_NAMED,
             });
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Checks a document. Without a `Content-Type` its own `mediaType` counts, and without that its shape; where two of

@@ -77,13 +77,21 @@ impl Store {
         manner: Manner<'_>,
         bytes: Bytes,
     ) -> Result<PutOutcome, ManifestError> {
-        let manifest = Manifest::accept(manner.content_type, &bytes)?;
+        let manifest = Manifest::parse(manner.content_type, &bytes)?;
         let (digest, tags) = identify(reference, manner.extra_tags, &bytes)?;
         let precondition = manner.precondition;
         let permit = self.inner.permit().await?;
         let named = manifest.edges.iter().map(|edge| edge.digest.clone()).collect();
         let (inner, name, named): (_, _, Vec<_>) = (Arc::clone(&self.inner), repository.clone(), named);
-        let contents = blocking(move || inner.contents_of(&name, &named)).await?;
+        let (bound, of) = (manifest.check_bound(), digest.clone());
+        let contents = blocking(move || {
+            // What the repository has may be tagged and pushed again, however much it names.
+            if bound.is_err() && !exists(&inner.keys.revision_link(&name, &of))? {
+                bound?;
+            }
+            Ok::<_, ManifestError>(inner.contents_of(&name, &named)?)
+        })
+        .await?;
         let referred: Vec<&Digest> = manifest
             .edges
             .iter()

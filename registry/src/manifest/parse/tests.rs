@@ -63,7 +63,10 @@ fn index_of(count: usize) -> Value {
 #[test]
 fn a_pushed_manifest_names_a_bounded_number_of_things_and_a_stored_one_any() {
     let most = index_of(MOST_NAMED);
-    let accept = |document: &Value| Manifest::accept(None, document.to_string().as_bytes());
+    let accept = |document: &Value| {
+        let manifest = parse(None, document).unwrap();
+        manifest.check_bound().map(|()| manifest)
+    };
     assert_eq!(accept(&most).unwrap().edges.len(), MOST_NAMED);
     let mut twice = most["manifests"].as_array().unwrap().clone();
     twice.extend(twice.clone());

@@ -285,7 +285,7 @@ fn strangers(seed: &str, count: usize) -> Vec<Digest> {
 }
 
 #[tokio::test]
-async fn an_index_of_more_than_may_be_pushed_is_served_and_keeps_what_it_names() {
+async fn a_stored_index_of_more_than_may_be_pushed_is_pushed_again_and_keeps_what_it_names() {
     let volume = Volume::in_memory();
     let store = volume.open().await;
     let name = repository("a");
@@ -297,10 +297,21 @@ async fn an_index_of_more_than_may_be_pushed_is_served_and_keeps_what_it_names()
     std::fs::create_dir_all(link.parent().unwrap()).unwrap();
     std::fs::write(link, digest.as_str()).unwrap();
     let read = store.manifest_read(&name, &"v1".parse().unwrap()).await.unwrap();
-    let refused = store
-        .manifest_put(&name, &"v2".parse().unwrap(), &[], None, read.bytes)
-        .await;
-    assert!(matches!(refused, Err(ManifestError::Invalid(_))), "{refused:?}");
+    let put = async |to: &RepositoryName, reference: &str| {
+        let (reference, bytes) = (reference.parse().unwrap(), read.bytes.clone());
+        store.manifest_put(to, &reference, &[], None, bytes).await
+    };
+    let elsewhere = put(&repository("b"), "v1").await;
+    assert!(
+        matches!(elsewhere, Err(ManifestError::Invalid(_))),
+        "{elsewhere:?}"
+    );
+    put(&name, "v2").await.unwrap();
+    store.tag_delete(&name, &tag("v1")).await.unwrap();
+    // What is gone comes back by the push that every report advises.
+    std::fs::remove_file(volume.keys().blob(&digest)).unwrap();
+    put(&name, digest.as_str()).await.unwrap();
+    assert!(has_manifest(&store, &name, &digest).await);
     assert_eq!(collect_at_once(&store).await.freed.manifests, 0);
     assert!(image.is_whole(&store, &name).await);
 }
