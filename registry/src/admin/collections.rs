@@ -281,7 +281,7 @@ mod tests {
         .await
         .unwrap();
         let collections = Collections::new(store, Metrics::new(), Arc::new(|| Timestamp::UNIX_EPOCH));
-        left.store(1, Ordering::SeqCst); // the run asks when it begins, and when it removes the link
+        left.store(0, Ordering::SeqCst); // the run asks when it begins
         assert!(matches!(last_line(&collections).await, Line::Error(_)));
         assert!(collections.running().is_none());
         left.store(usize::MAX, Ordering::SeqCst);

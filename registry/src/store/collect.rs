@@ -98,7 +98,6 @@ impl Store {
         let inner = &self.inner;
         let progress: Progress = Arc::new(progress);
         let (now, began) = ((inner.options.clock)(), Instant::now());
-        inner.collected.forget_old(now);
         let armed = inner.arming.arm(now);
         let run = armed.map_err(|since| CollectError::AlreadyRunning {
             since: timestamp(since),

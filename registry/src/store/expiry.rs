@@ -1,10 +1,10 @@
 //! Upload sessions that nobody continues: their files go once the last byte is older than the idle time. IO in blocking
-//! threads, from a task that ends with the store.
+//! threads, from a task that ends with the store; it also lets go what is remembered of a collection.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portolan_oci::UploadId;
 
@@ -24,6 +24,7 @@ impl Store {
             loop {
                 tokio::time::sleep(interval).await;
                 let Some(inner) = inner.upgrade() else { return };
+                inner.collected.forget_old(Instant::now());
                 if let Err(fault) = (Self { inner }).expire_uploads().await {
                     tracing::warn!(error = %fault, "cannot remove idle uploads");
                 }

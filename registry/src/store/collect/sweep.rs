@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use portolan_oci::Digest;
 
@@ -266,7 +266,7 @@ impl State {
             if !candidate.is_kept
                 && let Some(digest) = candidate.digest.digest()
             {
-                inner.collected.tell(&name, &digest, (inner.options.clock)());
+                inner.collected.tell(&name, &digest, Instant::now());
                 links.push(inner.keys.revision_link(&name, &digest));
                 going.push((digest, candidate.subject.as_ref().and_then(|it| it.digest())));
             }
@@ -303,7 +303,7 @@ impl State {
                 }
                 self.plan.rescued += 1;
             } else if renewed.is_some() {
-                inner.collected.tell(&name, digest, (inner.options.clock)());
+                inner.collected.tell(&name, digest, Instant::now());
                 inner.disk.remove_later(&link)?; // durable before content goes
                 self.report.freed.links += 1;
             }

@@ -1,5 +1,7 @@
 //! What clients do while a collection runs, at every point of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::interposed::{Moment, Within};
 use super::*;
 
@@ -285,4 +287,28 @@ async fn what_was_collected_a_moment_ago_is_not_something_that_never_came() {
     assert_eq!(again.digest, child.digest);
     put(&store, &name, "v1", &index(&[&child.digest])).await.unwrap();
     assert!(again.is_whole(&store, &name).await);
+}
+
+#[tokio::test]
+async fn a_step_of_the_wall_clock_forgets_nothing_of_what_was_collected() {
+    let volume = Volume::new();
+    let hours = Arc::new(AtomicU64::new(10));
+    let of = Arc::clone(&hours);
+    let start = now();
+    let options = StoreOptions {
+        clock: Arc::new(move || start + Duration::from_hours(of.load(Ordering::SeqCst))),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    let name = repository("a");
+    let child = Image::push(&store, &name, None, "child").await;
+    collect_at_once(&store).await;
+    for hour in [12, 0, 10] {
+        hours.store(hour, Ordering::SeqCst);
+        let refused = put(&store, &name, "v1", &index(&[&child.digest])).await;
+        assert!(
+            matches!(refused, Err(ManifestError::ContentMissing { .. })),
+            "hour {hour}: {refused:?}"
+        );
+    }
 }

@@ -284,6 +284,7 @@ fn strangers(seed: &str, count: usize) -> Vec<Digest> {
         .collect()
 }
 
+/// P94.
 #[tokio::test]
 async fn a_stored_index_of_more_than_may_be_pushed_is_pushed_again_and_keeps_what_it_names() {
     let volume = Volume::in_memory();

@@ -133,3 +133,34 @@ async fn closing_ends_a_run_between_two_batches() {
     let store = volume.open().await;
     assert_eq!(collect_at_once(&store).await.freed.blobs, 3);
 }
+
+/// Panics once, when a file is removed that it was told.
+#[derive(Default)]
+struct PanicAt(Mutex<Option<PathBuf>>);
+
+impl Seam for Arc<PanicAt> {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        let mut at = self.0.lock().unwrap();
+        let is_here = at.take_if(|at| step == Step::Remove && path == at).is_some();
+        drop(at);
+        assert!(!is_here, "so that the run ends here");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn after_a_run_that_panicked_half_way_the_next_one_frees_the_rest() {
+    let volume = Volume::in_memory();
+    let seam = Arc::new(PanicAt::default());
+    let store = Store::open_through(volume.options(), Box::new(Arc::clone(&seam)))
+        .await
+        .unwrap();
+    let name = repository("a");
+    let blob = push_blob(&store, &name, b"x").await;
+    *seam.0.lock().unwrap() = Some(volume.keys().layer_link(&name, &blob));
+    let run = store.clone();
+    let ended = tokio::spawn(async move { run.collect(at_once(), |_| {}).await }).await;
+    assert!(ended.unwrap_err().is_panic());
+    assert!(has_blob(&store, &name, &blob).await);
+    assert_eq!(collect_at_once(&store).await.freed.blobs, 1);
+}
