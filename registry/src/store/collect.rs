@@ -6,6 +6,7 @@ mod arming;
 mod blobs;
 mod collected;
 mod graph;
+mod linked;
 mod lost;
 mod mark;
 mod packed;
@@ -107,9 +108,12 @@ impl Store {
         let checker = Arc::clone(inner);
         blocking(move || checker.check_features()).await?;
         inner.changes.turn().await;
-        let state = inner
+        let mut state = inner
             .mark(options.clone(), run.notes(), now, began, &progress)
             .await?;
+        // What was told in all that time is read now, when nobody waits for it, and not in the first batch.
+        let listener = Arc::clone(inner);
+        let state = blocking(move || state.take_notes(&listener).map(|_| state)).await?;
         // What has been read of changes that were not done is now durable, or the volume read-only.
         inner.changes.turn().await;
         let sweep = Sweep {

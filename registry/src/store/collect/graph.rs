@@ -5,8 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::packed::{Key, Packed};
+use portolan_oci::Digest;
+
+use super::linked::Linked;
+use super::packed::{Key, Packed, key};
 use super::report::Kept;
+use crate::manifest::References;
 
 /// Why a manifest stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +32,34 @@ pub(super) struct Node {
     /// Where its bytes are, if not under its digest.
     pub(super) content: Option<Box<Packed>>,
     pub(super) subject: Option<Box<Packed>>,
-    /// Keys of what it names.
+    /// Keys of what it names and the repository has.
     pub(super) names: Box<[Key]>,
+    /// How much it names.
+    pub(super) named: usize,
     /// Its bytes are gone or others: nobody knows what it names.
     pub(super) is_damaged: bool,
+}
+
+impl Node {
+    /// A manifest whose bytes are at `content`. Without references they are damaged.
+    pub(super) fn new(
+        digest: &Digest,
+        content: &Digest,
+        references: Option<&References>,
+        linked: &Linked,
+    ) -> Self {
+        let named = references.map_or(&[][..], |it| &it.digests);
+        let subject = references.and_then(|it| it.subject.as_ref());
+        Self {
+            key: key(digest),
+            digest: Packed::new(digest),
+            content: (content != digest).then(|| Box::new(Packed::new(content))),
+            subject: subject.map(|subject| Box::new(Packed::new(subject))),
+            names: linked.keys_of(named),
+            named: named.len(),
+            is_damaged: references.is_none(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +123,7 @@ impl Graph {
         found.map(|(node, _)| node)
     }
 
-    /// Everything that a kept manifest names.
+    /// Everything that a kept manifest names and the repository has.
     pub(super) fn names_of_kept(&self) -> HashSet<Key> {
         let kept = self
             .nodes
@@ -148,5 +176,37 @@ impl Graph {
         let candidates = self.nodes.into_iter().zip(self.kept);
         let candidates = candidates.filter(|(_, kept)| kept.is_none());
         (candidates.map(|(node, _)| node).collect(), waves)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_oci::Algorithm;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(Algorithm::Sha256, text.as_bytes())
+    }
+
+    #[test]
+    fn what_manifests_name_and_the_repository_does_not_have_is_not_kept_in_memory() {
+        let child = digest("child");
+        let linked = std::iter::once(key(&child)).collect();
+        let mut graph = Graph::default();
+        for number in 0..5 {
+            let strangers = (0..5_000).map(|stranger| digest(&format!("{number} {stranger}")));
+            let references = References {
+                digests: strangers.chain([child.clone()]).collect(),
+                subject: None,
+            };
+            let index = digest(&format!("index {number}"));
+            let node = Node::new(&index, &index, Some(&references), &linked);
+            assert_eq!(node.named, 5_001);
+            graph.add(node, None);
+            graph.keep(key(&index), Reason::Tagged);
+        }
+        let remembered: usize = graph.nodes().iter().map(|node| node.names.len()).sum();
+        assert_eq!(remembered, 5);
+        assert_eq!(graph.names_of_kept(), HashSet::from([key(&child)]));
     }
 }

@@ -16,6 +16,15 @@ use crate::store::error::Fault;
 use crate::store::links::{exists, read_tag};
 use crate::store::manifests::read_limited;
 
+/// What the kept manifests of a repository name and has lost its link.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// One of those manifests, and what it names.
+    pub(super) by: Digest,
+    pub(super) first: Digest,
+    pub(super) all: HashSet<Digest>,
+}
+
 impl Inner {
     /// Whether a tag names a manifest that has lost its link. Looked at in the order in which it is written, last part
     /// first: a push or delete in between is not taken for a loss.
@@ -29,20 +38,19 @@ impl Inner {
             && matches!(read_tag(&self.keys.tag(name, tag)), Ok(Some(now)) if now == *digest))
     }
 
-    /// What of `unlinked` came once, each with a kept manifest that names it.
+    /// What kept manifests name, came once, and has no link. `gone` had one when the manifests were read.
     pub(super) fn lost_by_manifests(
         &self,
         name: &RepositoryName,
         graph: &Graph,
-        unlinked: &HashSet<Key>,
-    ) -> Result<Vec<(Digest, Digest)>, Fault> {
-        let mut lost = Vec::new();
-        if unlinked.is_empty() {
-            return Ok(lost);
-        }
+        gone: &HashSet<Key>,
+    ) -> Result<Option<Lost>, Fault> {
+        let mut found: Option<Lost> = None;
         let kept = graph.nodes().iter().enumerate();
         for (_, node) in kept.filter(|(index, _)| graph.is_kept(*index)) {
-            if !node.names.iter().any(|named| unlinked.contains(named)) {
+            let linked = node.names.iter().filter(|named| !gone.contains(*named));
+            let linked: HashSet<Key> = linked.copied().collect();
+            if linked.len() == node.named {
                 continue;
             }
             let Some(by) = node.digest.digest() else { continue };
@@ -51,29 +59,35 @@ impl Inner {
             };
             let never_came = self.absent_of(name, &by)?;
             for named in references.digests {
-                if unlinked.contains(&key(&named))
+                if !linked.contains(&key(&named))
                     && !never_came.contains(&named)
                     && self.has_lost_link(name, &named)?
                     && exists(&self.keys.revision_link(name, &by))?
                 {
-                    lost.push((by.clone(), named));
+                    let lost = found.get_or_insert_with(|| Lost {
+                        by: by.clone(),
+                        first: named.clone(),
+                        all: HashSet::new(),
+                    });
+                    lost.all.insert(named);
                 }
             }
         }
-        Ok(lost)
+        Ok(found)
     }
 
-    /// What has lost its link and all that it names, as far as its content can be read.
+    /// What has lost its link and all that it names, as far as it is on the volume and can be read.
     pub(super) fn reachable_from_lost(&self, lost: Vec<Digest>) -> HashSet<Digest> {
         let (mut waiting, mut reached) = (lost, HashSet::new());
         while let Some(digest) = waiting.pop() {
-            let bytes = read_limited(&self.keys.blob(&digest));
-            let intact = bytes
-                .ok()
-                .filter(|bytes| Digest::of(digest.algorithm(), bytes) == digest);
-            if reached.insert(digest)
-                && let Some(bytes) = intact
-            {
+            let path = self.keys.blob(&digest);
+            if reached.contains(&digest) || matches!(exists(&path), Ok(false)) {
+                continue;
+            }
+            let bytes = read_limited(&path).ok();
+            let intact = bytes.filter(|bytes| Digest::of(digest.algorithm(), bytes) == digest);
+            reached.insert(digest);
+            if let Some(bytes) = intact {
                 waiting.extend(References::stored(&bytes).digests);
             }
         }

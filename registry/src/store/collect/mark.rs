@@ -11,6 +11,7 @@ use portolan_oci::{Digest, RepositoryName};
 
 use super::CollectOptions;
 use super::graph::{Graph, Node, Reason};
+use super::linked::Linked;
 use super::lost;
 use super::packed::{Key, Packed, key};
 use super::plan::{Plan, RepositoryPlan};
@@ -43,11 +44,12 @@ impl Marking<'_> {
     pub(super) fn repository(&mut self, inner: &Inner, name: &RepositoryName) -> Result<(), Fault> {
         self.report.examined.repositories += 1;
         self.keeps_all = false;
-        let mut graph = inner.graph(name)?;
+        let linked = inner.linked(name)?;
+        let mut graph = inner.graph(name, &linked)?;
         self.report.examined.manifests += graph.nodes().len() as u64;
         self.keep_reachable(inner, name, &mut graph)?;
         let mut plan = RepositoryPlan::new(name.clone());
-        plan.find_completed(inner)?;
+        plan.find_completed(inner, &linked)?;
         self.keep_untagged(inner, &mut graph, &mut plan)?;
         if let Some(damaged) = graph.kept_and_damaged().and_then(|it| it.digest.digest()) {
             self.keep_everything(
@@ -58,14 +60,14 @@ impl Marking<'_> {
             );
         }
         let before = self.report.clone();
-        let unlinked = self.links(inner, name, &graph, &mut plan)?;
-        let lost = inner.lost_by_manifests(name, &graph, &unlinked)?;
-        if let Some((by, first)) = lost.first() {
+        let gone = self.links(inner, name, &graph, &mut plan)?;
+        if let Some(lost) = inner.lost_by_manifests(name, &graph, &gone)? {
             self.report = before;
             plan.links.clear();
-            self.keep_everything(&mut graph, lost::sentence(&format!("manifest {by}"), name, first));
+            let by = format!("manifest {}", lost.by);
+            self.keep_everything(&mut graph, lost::sentence(&by, name, &lost.first));
             self.links(inner, name, &graph, &mut plan)?;
-            self.keep_lost(inner, lost.into_iter().map(|(_, lost)| lost).collect());
+            self.keep_lost(inner, lost.all.into_iter().collect());
         }
         graph.count_kept(&mut self.report.kept);
         for (index, node) in graph.nodes().iter().enumerate() {
@@ -166,7 +168,7 @@ impl Marking<'_> {
         }
     }
 
-    /// Which blobs stay in the repository. Returns what is named by what stays and is no blob or manifest of it.
+    /// Which blobs stay in the repository. Returns what is named by what stays and was a blob of it, and is no more.
     fn links(
         &mut self,
         inner: &Inner,
@@ -175,7 +177,7 @@ impl Marking<'_> {
         plan: &mut RepositoryPlan,
     ) -> Result<HashSet<Key>, Fault> {
         let named = graph.names_of_kept();
-        let mut unlinked: HashSet<Key> = named
+        let mut gone: HashSet<Key> = named
             .iter()
             .copied()
             .filter(|named| graph.index_of(*named).is_none())
@@ -196,42 +198,26 @@ impl Marking<'_> {
                 self.report.examined.links += 1;
                 self.report.kept.link_grace += u64::from(!is_named);
                 self.plan.keep_content(&content);
-                unlinked.remove(&key(&digest));
+                gone.remove(&key(&digest));
             }
             Ok(())
         })?;
-        Ok(unlinked)
+        Ok(gone)
     }
 }
 
 impl Inner {
-    fn graph(&self, name: &RepositoryName) -> Result<Graph, Fault> {
+    fn graph(&self, name: &RepositoryName, linked: &Linked) -> Result<Graph, Fault> {
         let mut graph = Graph::default();
         visit_digests(&self.keys.revisions(name), &mut |digest| {
-            if let Some((node, subject)) = self.node(name, &digest)? {
-                graph.add(node, subject);
+            // None: deleted meanwhile.
+            if let Some((content, references)) = self.stored_references(name, &digest)? {
+                let subject = references.as_ref().and_then(|it| it.subject.as_ref()).map(key);
+                graph.add(Node::new(&digest, &content, references.as_ref(), linked), subject);
             }
             Ok(())
         })?;
         Ok(graph)
-    }
-
-    /// None: deleted meanwhile.
-    fn node(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<(Node, Option<Key>)>, Fault> {
-        let Some((content, references)) = self.stored_references(name, digest)? else {
-            return Ok(None);
-        };
-        let is_damaged = references.is_none();
-        let References { digests, subject } = references.unwrap_or_default();
-        let node = Node {
-            key: key(digest),
-            digest: Packed::new(digest),
-            content: (content != *digest).then(|| Box::new(Packed::new(&content))),
-            subject: subject.as_ref().map(|subject| Box::new(Packed::new(subject))),
-            names: digests.iter().map(key).collect(),
-            is_damaged,
-        };
-        Ok(Some((node, subject.as_ref().map(key))))
     }
 
     /// Where the bytes of a manifest are and what they refer to, if they are there and what they should be. None: the

@@ -7,6 +7,7 @@ use portolan_oci::{Digest, RepositoryName};
 
 use super::arming::Root;
 use super::graph::{Graph, Node};
+use super::linked::Linked;
 use super::packed::{Key, Packed, key};
 use super::untagged::Record;
 use crate::store::Inner;
@@ -145,8 +146,9 @@ impl Plan {
                 },
             };
             for named in names {
-                self.repositories[number].kept_links.insert(key(&named));
+                // One that is not there yet tells itself when it comes.
                 if let Some(content) = read_link(&inner.keys.layer_link(&name, &named), &named)? {
+                    self.repositories[number].kept_links.insert(key(&named));
                     self.keep_content(&content);
                 }
                 if self.rescue(number, key(&named)) {
@@ -236,7 +238,7 @@ impl RepositoryPlan {
                 digest: node.digest,
                 content: node.content,
                 subject: node.subject,
-                names: node.names.len(),
+                names: node.named,
                 is_kept: false,
             });
         }
@@ -257,9 +259,10 @@ impl RepositoryPlan {
     }
 
     /// Looks what has come of what was absent.
-    pub(super) fn find_completed(&mut self, inner: &Inner) -> Result<(), Fault> {
+    pub(super) fn find_completed(&mut self, inner: &Inner, linked: &Linked) -> Result<(), Fault> {
         for digest in digests_in(&inner.keys.absent_in(&self.name))? {
-            if !inner.came_since(&self.name, &digest)?.is_empty() {
+            let absent = inner.absent_of(&self.name, &digest)?;
+            if absent.iter().any(|it| linked.has(it)) && !inner.came_since(&self.name, &digest)?.is_empty() {
                 self.completed.push(Packed::new(&digest));
             }
         }
