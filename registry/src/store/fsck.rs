@@ -68,7 +68,7 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
     if options.deep {
         seen.hash_contents(progress);
     }
-    let mut findings = seen.findings;
+    let mut findings = std::mem::take(&mut seen.findings);
     if !locked {
         for _ in 1..LOOKS {
             if findings.is_empty() {
@@ -78,11 +78,12 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
             findings = seen_again(&keys, findings);
         }
     }
+    let findings = seen.explain(findings);
     Ok(FsckReport {
         locked,
         deep: options.deep,
         examined: seen.examined,
-        findings: findings.into_iter().collect(),
+        findings,
         leftovers: seen.leftovers,
         changes: Vec::new(),
     })
@@ -100,6 +101,7 @@ fn whole<'a>(keys: &'a Keys, progress: &Progress<'_>) -> Look<'a> {
         let path = keys.repositories();
         look.fault(FindingKind::Unreadable, None, &"repositories", &path, &fault);
     }
+    look.keep_apart();
     look.contents(progress);
     look.records();
     look

@@ -43,6 +43,15 @@ impl Look<'_> {
         });
     }
 
+    /// What the hashing of all content has found.
+    pub(super) fn damaged_contents(&self) -> Vec<Digest> {
+        let damaged = self.findings.iter().filter(|finding| {
+            let kinds = [FindingKind::ContentDamaged, FindingKind::Unreadable];
+            finding.repository.is_none() && kinds.contains(&finding.kind)
+        });
+        damaged.filter_map(|finding| finding.what.parse().ok()).collect()
+    }
+
     fn visit_contents(&mut self, visit: &mut dyn FnMut(&mut Self, &Digest)) {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let directory = self.keys.blobs().join(algorithm.as_str());
@@ -68,7 +77,7 @@ impl Look<'_> {
             Err(fault) => return self.fault(FindingKind::ContentDamaged, None, digest, &path, &fault),
         };
         self.examined.blobs += 1;
-        if !self.referenced.contains(&prefix(digest)) {
+        if !self.owners.contains_key(&prefix(digest)) {
             self.leftovers.unreferenced_blobs += 1;
             self.leftovers.unreferenced_bytes += size;
         }

@@ -1,6 +1,6 @@
 //! One look at a volume: files come in, findings and counts are collected; blocking IO, reads only.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::error::Error as _;
 use std::fmt::Display;
 use std::fs;
@@ -18,6 +18,10 @@ use super::report::{Finding, FindingKind, Leftovers, Looked};
 /// What a digest is remembered by: the first half of it. Two that share it are taken for one.
 pub(super) type Key = [u8; 16];
 
+/// The number of a repository, in the order of the look.
+pub(super) type Owner = u32;
+const SEVERAL: Owner = Owner::MAX;
+
 /// Takes a number of things done.
 pub(super) type Progress<'a> = dyn Fn(u64) + 'a;
 
@@ -27,8 +31,10 @@ pub(super) struct Look<'a> {
     pub(super) findings: BTreeSet<Finding>,
     pub(super) leftovers: Leftovers,
     pub(super) examined: Looked,
-    /// Content that some repository has.
-    pub(super) referenced: HashSet<Key>,
+    /// Content that some repository has, and which.
+    pub(super) owners: HashMap<Key, Owner>,
+    /// Links that no repair writes: their content belongs to other repositories.
+    kept_apart: BTreeSet<PathBuf>,
     /// Manifests that were hashed already.
     pub(super) hashed: HashSet<Key>,
     /// What a repair can do about it.
@@ -47,7 +53,7 @@ pub(super) enum Cure {
     /// A repository is to have what its manifests name, unless that belongs to another one: what was never in this
     /// repository, nobody gets to read by naming it.
     Relink {
-        repository: RepositoryName,
+        owner: Owner,
         path: PathBuf,
         digest: Digest,
         why: String,
@@ -97,7 +103,8 @@ impl<'a> Look<'a> {
             findings: BTreeSet::new(),
             leftovers: Leftovers::default(),
             examined: Looked::default(),
-            referenced: HashSet::new(),
+            owners: HashMap::new(),
+            kept_apart: BTreeSet::new(),
             hashed: HashSet::new(),
             cures: Vec::new(),
         }
@@ -166,8 +173,46 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// The repository that is looked at.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::try_from(self.examined.repositories).unwrap_or(SEVERAL)
+    }
+
+    /// Gives up cures that would let a repository have what belongs to another one. All repositories were looked at.
+    pub(super) fn keep_apart(&mut self) {
+        for cure in std::mem::take(&mut self.cures) {
+            match &cure {
+                Cure::Relink {
+                    owner, path, digest, ..
+                } if self.owners.get(&prefix(digest)).is_some_and(|it| it != owner) => {
+                    let path = path.strip_prefix(self.keys.root()).unwrap_or(path);
+                    self.kept_apart.insert(path.to_owned());
+                }
+                _ => self.cures.push(cure),
+            }
+        }
+    }
+
+    /// Findings, each with what a repair does not do about it.
+    pub(super) fn explain(&self, findings: BTreeSet<Finding>) -> Vec<Finding> {
+        let explained = findings.into_iter().map(|mut finding| {
+            if finding.kind == FindingKind::ReferenceLost && self.kept_apart.contains(&finding.path) {
+                finding.problem.push_str(
+                    "; its content is on the volume, but belongs to another repository, so a repair does not link it: \
+                     push the image again",
+                );
+            }
+            finding
+        });
+        explained.collect()
+    }
+
     pub(super) fn refer(&mut self, content: &Digest) {
-        self.referenced.insert(prefix(content));
+        let this = self.owner();
+        let owner = self.owners.entry(prefix(content)).or_insert(this);
+        if *owner != this {
+            *owner = SEVERAL;
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Look<'_> {
         self.found(FindingKind::ReferenceLost, Some(name), lost, &link, problem);
         if !is_linked && exists(&self.keys.blob(lost)).unwrap_or(false) {
             self.cures.push(Cure::Relink {
-                repository: name.clone(),
+                owner: self.owner(),
                 path: link,
                 digest: lost.clone(),
                 why: format!("manifest {by} of \"{name}\" needs it, and the volume still has it"),

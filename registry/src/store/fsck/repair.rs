@@ -1,11 +1,12 @@
 //! Makes whole what can be made whole without guessing, and without removing a byte: empty links get what they stand
 //! for, lost links to content that is still there are written again, damaged content is moved aside. Durable IO.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portolan_oci::{Digest, RepositoryName};
+use portolan_oci::Digest;
 
 use crate::store::error::Fault;
 use crate::store::links::exists;
@@ -43,41 +44,50 @@ impl Inner {
         mut choose: impl FnMut(&AmbiguousTag) -> Option<Digest>,
     ) -> Result<FsckReport, Fault> {
         let mut changes = Vec::new();
-        let look = || {
-            let mut look = whole(&self.keys, &|_| {});
-            if deep {
-                look.hash_contents(&|_| {});
-            }
-            look
-        };
-        let mut after = look();
+        let mut after = whole(&self.keys, &|_| {});
+        if deep {
+            after.hash_contents(&|_| {});
+        }
+        // What has its digest keeps it: a repair writes no content, and moves only what is damaged.
+        let (bytes, damaged) = (after.examined.bytes, after.damaged_contents());
         // A link that is written again lets the next look see what else is missing: tag, index, child, layer.
         for round in 0..MAX_ROUNDS {
             let before = changes.len();
+            let mut linked = HashSet::new();
             for cure in std::mem::take(&mut after.cures) {
                 if round == 0 || !matches!(cure, Cure::Ask(_)) {
-                    changes.extend(self.cure(cure, &mut choose)?);
+                    changes.extend(self.cure(cure, &mut linked, &mut choose)?);
                 }
             }
             if changes.len() == before {
                 break;
             }
-            after = look();
+            after = whole(&self.keys, &|_| {});
+            if deep {
+                for digest in &damaged {
+                    after.hash_content(digest);
+                }
+                after.examined.bytes = bytes;
+            }
         }
+        let findings = std::mem::take(&mut after.findings);
+        let findings = after.explain(findings);
         Ok(FsckReport {
             locked: true,
             deep,
             examined: after.examined,
-            findings: after.findings.into_iter().collect(),
+            findings,
             leftovers: after.leftovers,
             changes,
         })
     }
 
-    /// Returns what was done.
+    /// Returns what was done. Of several repositories that have lost their link to the same content, the first gets it:
+    /// `linked` has what this round has given.
     fn cure(
         &self,
         cure: Cure,
+        linked: &mut HashSet<Digest>,
         choose: &mut impl FnMut(&AmbiguousTag) -> Option<Digest>,
     ) -> Result<Option<String>, Fault> {
         let shown = |path: &PathBuf| {
@@ -86,17 +96,15 @@ impl Inner {
         };
         Ok(Some(match cure {
             Cure::WriteLink { path, digest, why } => {
+                linked.insert(digest.clone());
                 self.disk.write_small(&path, digest.as_str().as_bytes())?;
                 format!("wrote {digest} into {}: {why}", shown(&path))
             }
             Cure::Relink {
-                repository,
-                path,
-                digest,
-                why,
+                path, digest, why, ..
             } => {
-                if self.is_linked_elsewhere(&repository, &digest)? {
-                    return Ok(None);
+                if !linked.insert(digest.clone()) {
+                    return Ok(None); // the next look tells whose it is now
                 }
                 self.disk.write_small(&path, digest.as_str().as_bytes())?;
                 format!("wrote {digest} into {}: {why}", shown(&path))
@@ -124,17 +132,6 @@ impl Inner {
                 )
             }
         }))
-    }
-
-    fn is_linked_elsewhere(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Fault> {
-        let mut is_linked = false;
-        self.walk_repositories(None, &mut |name| {
-            is_linked = name != *repository
-                && (exists(&self.keys.layer_link(&name, digest))?
-                    || exists(&self.keys.revision_link(&name, digest))?);
-            Ok(!is_linked)
-        })?;
-        Ok(is_linked)
     }
 
     /// A name in the quarantine that nothing has yet.

@@ -123,6 +123,7 @@ impl Look<'_> {
             }
             Err(fault) => {
                 self.fault(FindingKind::LinkDamaged, Some(name), named, path, &fault);
+                self.refer(named); // what it said may be this
                 None
             }
         }

@@ -104,6 +104,29 @@ async fn a_repair_gives_no_repository_what_belongs_to_another() {
     let report = repaired(&content.volume, |_| None).await;
     assert_eq!(kinds(&report), [FindingKind::ReferenceLost]);
     assert_eq!(report.changes, [] as [String; 0]);
+    for report in [report, checked(&content.volume, false)] {
+        let said = &report.findings[0].problem;
+        assert!(
+            said.contains("another repository") && said.contains("push the image again"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_repair_hashes_everything_once_and_tells_what_stays_damaged() {
+    let content = Content::new().await;
+    let keys = content.keys();
+    let (one, two) = (digest_of(b"layer of one"), digest_of(b"layer of two"));
+    fs::remove_file(keys.revision_link(&content.name, &content.index)).unwrap();
+    fs::remove_file(keys.layer_link(&content.name, &one)).unwrap();
+    fs::write(keys.blob(&two), "rot").unwrap();
+    let before = checked(&content.volume, true);
+    let report = repaired(&content.volume, |_| None).await;
+    assert_eq!(report.changes.len(), 3, "{:?}", report.changes);
+    assert_eq!(report.examined.bytes, before.examined.bytes);
+    assert_eq!(kinds(&report), [FindingKind::ReferenceLost]);
+    assert!(report.findings[0].problem.contains("its content is gone"));
 }
 
 #[tokio::test]
