@@ -9,6 +9,7 @@ use portolan_oci::{Algorithm, RepositoryName, Tag};
 
 use super::error::Fault;
 use super::keys::Keys;
+use super::repositories::leads_back;
 
 const DANGLING: &str =
     "it leads nowhere, and what it should lead to would be taken for garbage: mount that, or remove the link";
@@ -44,7 +45,9 @@ pub(super) fn visit_strange(keys: &Keys, found: Found<'_>) -> Result<(), Fault> 
             if name.parse::<RepositoryName>().is_err() {
                 return found(path, NO_REPOSITORY);
             }
-            waiting.push((path, format!("{name}/")));
+            if !leads_back(keys, &name)? {
+                waiting.push((path, format!("{name}/")));
+            }
             Ok(())
         })?;
     }

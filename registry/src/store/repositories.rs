@@ -1,5 +1,9 @@
 //! The list of repositories, straight from the directories; blocking IO in blocking threads.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use portolan_oci::RepositoryName;
@@ -80,7 +84,7 @@ fn walk(keys: &Keys, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result
     for entry in entries {
         let goes_on = if entry.ends_with('/') {
             let is_behind = entry.as_str() > after || after.starts_with(&entry);
-            !is_behind || walk(keys, &entry, after, visit)?
+            !is_behind || leads_back(keys, &entry)? || walk(keys, &entry, after, visit)?
         } else {
             match entry.parse::<RepositoryName>() {
                 Ok(name) if entry.as_str() > after && repository_exists(keys, &name)? => visit(name)?,
@@ -92,6 +96,34 @@ fn walk(keys: &Keys, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result
         }
     }
     Ok(true)
+}
+
+/// Whether a path below the repositories is a symbolic link to a directory that it lies in: there is nothing that
+/// was not met, and there are too many ways to it.
+pub(super) fn leads_back(keys: &Keys, path: &str) -> Result<bool, Fault> {
+    let root = keys.repositories();
+    let path = root.join(path.trim_end_matches('/'));
+    if !path.is_symlink() {
+        return Ok(false);
+    }
+    let identity = |of: &Path| match fs::metadata(of) {
+        Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+        Err(source) => Err(Fault::Io {
+            action: "look at",
+            path: of.to_owned(),
+            source,
+        }),
+    };
+    let target = match identity(&path) {
+        Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+        target => target?,
+    };
+    for above in path.ancestors().skip(1).take_while(|it| it.starts_with(&root)) {
+        if identity(above)? == target {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn repository_exists(keys: &Keys, name: &RepositoryName) -> Result<bool, Fault> {

@@ -164,3 +164,22 @@ async fn progress_goes_through_all_phases_in_order() {
         ]
     );
 }
+
+#[tokio::test]
+async fn links_to_a_directory_above_are_not_followed_for_ever() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("team/app");
+    let (kept, loose) = (
+        Image::push(&store, &name, Some("v1"), "kept").await,
+        Image::push(&store, &name, None, "loose").await,
+    );
+    let team = volume.keys().repositories().join("team");
+    for link in ["one", "two"] {
+        std::os::unix::fs::symlink(&team, team.join(link)).unwrap();
+    }
+    collect_at_once(&store).await;
+    assert!(kept.is_whole(&store, &name).await && !loose.is_whole(&store, &name).await);
+    let listed = store.repositories(None, 10, |_| true).await.unwrap();
+    assert_eq!(listed.items, [name]);
+}
