@@ -35,7 +35,7 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct RunArgs {
     /// Image of the registry program for every Registry that names none in spec.pod.image
-    #[arg(long, env = "PORTOLAN_REGISTRY_IMAGE", value_name = "IMAGE", value_parser = non_empty)]
+    #[arg(long, env = "PORTOLAN_REGISTRY_IMAGE", value_name = "IMAGE", value_parser = image)]
     pub registry_image: String,
 
     /// How to reach the Kubernetes API; the user's own kubeconfig or the Pod's service account when absent
@@ -59,7 +59,7 @@ pub struct RunArgs {
         env = "PORTOLAN_CLUSTER_DOMAIN",
         value_name = "DOMAIN",
         default_value = "cluster.local",
-        value_parser = non_empty
+        value_parser = domain
     )]
     pub cluster_domain: String,
 
@@ -135,12 +135,23 @@ impl RunArgs {
     }
 }
 
-fn non_empty(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("write a value".to_owned())
-    } else {
-        Ok(text.trim().to_owned())
-    }
+/// What no node could pull is left to the nodes; this is what nobody can mean.
+fn image(text: &str) -> Result<String, String> {
+    let image = text.trim();
+    let is_image = image.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && !image.contains("://")
+        && image.chars().all(|char| char.is_ascii_graphic());
+    is_image.then(|| image.to_owned()).ok_or_else(|| {
+        "write an image without a scheme, such as registry.example.com/portolan-registry:0.1.0".to_owned()
+    })
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim();
+    let is_domain = domain.len() <= 253 && domain.split('.').all(is_label);
+    is_domain
+        .then(|| domain.to_owned())
+        .ok_or_else(|| "write a domain such as cluster.local, without a dot at either end".to_owned())
 }
 
 /// A list may have an empty place.
@@ -153,14 +164,17 @@ fn namespace_or_nothing(text: &str) -> Result<String, String> {
 
 fn namespace(text: &str) -> Result<String, String> {
     let name = text.trim();
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = (1..=63).contains(&name.len())
-        && name.bytes().all(plain)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    is_label.then(|| name.to_owned()).ok_or_else(|| {
+    is_label(name).then(|| name.to_owned()).ok_or_else(|| {
         format!("no namespace can be called {name:?}; write at most 63 lower-case letters, digits and '-'")
     })
+}
+
+fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(plain)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 #[cfg(test)]

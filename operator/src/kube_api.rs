@@ -115,7 +115,12 @@ fn problem(error: &KubeconfigError) -> String {
         error if is_absent(error) => {
             "does not exist; name one that does with --kubeconfig or KUBECONFIG".to_owned()
         }
-        KubeconfigError::ReadConfig(source, _) => format!("cannot be read ({source}); let this user read it"),
+        KubeconfigError::ReadConfig(source, _) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!("cannot be read ({source}); let this user read it")
+        }
+        KubeconfigError::ReadConfig(source, _) => {
+            format!("cannot be read ({source}); name a kubeconfig file with --kubeconfig or KUBECONFIG")
+        }
         KubeconfigError::Parse(source) => {
             let place = source.location().map_or_else(String::new, |at| {
                 format!(": line {}, column {} is wrong", at.line(), at.column())

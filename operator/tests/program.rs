@@ -196,7 +196,11 @@ fn values_that_cannot_be_meant_end_with_status_2_and_name_flag_and_value() {
         ("--http-address", "8080", ":5000"),
         ("--watch-namespaces", "Team_A", "lower-case letters"),
         ("--leader-elect-namespace", "Team_A", "lower-case letters"),
+        ("--cluster-domain", ".cluster.local.", "such as cluster.local"),
     ];
+    let image = operator(&["run", "--registry-image", "https://x y"]);
+    assert_eq!(image.status.code(), Some(2));
+    assert!(stderr(&image).contains("without a scheme"), "{}", stderr(&image));
     for (flag, value, remedy) in cases {
         let output = operator(&["run", "--registry-image", "x", flag, value]);
         assert_eq!(output.status.code(), Some(2), "{flag}");
