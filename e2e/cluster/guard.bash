@@ -35,19 +35,15 @@ start_beside() {
   set +m
 }
 
-# await_beside: gives it its share of the processors, and waits.
-await_beside() {
-  [ -n "$beside" ] || return 0
-  renice -n 0 -g "$beside" > /dev/null 2>&1 || true
-  wait "$beside" 2> /dev/null || true
-  beside=
-}
+# hasten_beside: gives it its share of the processors.
+hasten_beside() { [ -z "$beside" ] || renice -n 0 -g "$beside" > /dev/null 2>&1 || true; }
 
 stop_beside() {
   [ -n "$beside" ] || return 0
   end_group "$beside"
   wait "$beside" 2> /dev/null || true
   beside=
+  guard_note beside
 }
 
 run_guarded() { start_guarded "$@"; await_guarded; }

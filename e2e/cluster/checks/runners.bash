@@ -9,7 +9,17 @@ check_runners() {
   check "a runner whose make is killed leaves nothing" killed_make_leaves_nothing
   check "a runner that is killed leaves the cluster that was up before" killed_runner_leaves_what_was_up
   check "a test run that is killed while it compiles leaves nothing" killed_tests_leave_nothing
+  check "a test run that is killed takes along what it builds beside its stages" killed_tests_end_what_goes_on_beside
   check "a tool whose build is killed is built by the next one" killed_build_is_done_again
+}
+
+killed_tests_end_what_goes_on_beside() {
+  local log=$work/target/logs/test/programs.log
+  started_runner env CARGO_TARGET_DIR="$work/target" PORTOLAN_STAGES="unit images" "$clone/.ci/test"
+  until_said "$log" Compiling || { cat "$work/runner.log" "$log"; kill "$started"; return 1; }
+  kill_started
+  while [ -n "$(marked)" ]; do sleep 0.2; done
+  rm -rf "$work/target"
 }
 
 started_runner() { # COMMAND...
