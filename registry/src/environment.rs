@@ -8,6 +8,9 @@ const ADDRESS: &str = "REGISTRY_HTTP_ADDR";
 const DIRECTORY: &str = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
 const DELETE: &str = "REGISTRY_STORAGE_DELETE_ENABLED";
 
+/// The variables of `registry:2` that are settings here, too.
+const TAKEN: [&str; 3] = [ADDRESS, DIRECTORY, DELETE];
+
 /// Which variable has set a key, for the sentence about what that key says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -52,8 +55,7 @@ const VOLUME: &str = "images are kept on a volume; set REGISTRY_STORAGE_FILESYST
 const READ_ONLY: &str = "write storage.readOnly: true in the configuration file";
 const NO_PROXY: &str = "this registry is no pull-through cache; use another for that";
 
-/// Variables that change who gets in, or where images go. Others of `registry:2` are left alone: Kubernetes itself sets
-/// some that begin with `REGISTRY_` beside a Service of that name.
+/// Variables that change who gets in, or where images go. Others are only warned of ([`unknown`]).
 const NOT_TAKEN: [(&str, &str); 18] = [
     ("REGISTRY_AUTH", USERS),
     ("REGISTRY_AUTH_HTPASSWD_PATH", USERS),
@@ -112,6 +114,41 @@ pub fn apply(
     Ok(overrides)
 }
 
+/// A sentence for each variable that looks like a setting and is none; names come in, for values may be secrets.
+pub fn unknown(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> = names
+        .filter(|name| name.starts_with("REGISTRY_") && !TAKEN.contains(&name.as_str()))
+        .filter(|name| !is_of_a_service(name))
+        .collect();
+    names.sort();
+    let [address, directory, delete] = TAKEN;
+    let sentence = |name| {
+        format!(
+            "the variable {name:?} has no effect here, which knows {address}, {directory} and {delete} only; write other \
+             settings in the file of --config, and leave the variable out"
+        )
+    };
+    names.into_iter().map(sentence).collect()
+}
+
+/// Kubernetes sets variables of these shapes for each Service of a namespace, and one may be called `registry`.
+fn is_of_a_service(name: &str) -> bool {
+    let is_port = |text: &str| {
+        let mut words = text.split('_');
+        words.next().is_some_and(|number| number.parse::<u16>().is_ok())
+            && matches!(words.next(), Some("TCP" | "UDP" | "SCTP"))
+            && matches!(words.next(), None | Some("PROTO" | "PORT" | "ADDR"))
+            && words.next().is_none()
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name
+            .match_indices("_PORT_")
+            .any(|(at, port)| is_port(&name[at + port.len()..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +195,57 @@ mod tests {
         );
         let refused = applied("REGISTRY_HTTP_TLS_CERTIFICATE", "/tls.crt").unwrap_err();
         assert!(refused.contains("http.tls.certificateFile"), "{refused}");
-        assert!(applied("REGISTRY_PORT", "tcp://198.19.0.9:443").is_ok());
+    }
+
+    #[test]
+    fn variables_of_a_service_are_neither_settings_nor_warned_of() {
+        let of_services = [
+            "REGISTRY_SERVICE_HOST",
+            "REGISTRY_SERVICE_PORT",
+            "REGISTRY_SERVICE_PORT_HTTPS",
+            "REGISTRY_PORT",
+            "REGISTRY_PORT_5000_TCP",
+            "REGISTRY_PORT_5000_TCP_PROTO",
+            "REGISTRY_PORT_53_UDP_PORT",
+            "REGISTRY_PORT_53_SCTP_ADDR",
+            "REGISTRY_HTTP_SERVICE_HOST",
+            "REGISTRY_IMPORT_PORT_443_TCP_ADDR",
+        ];
+        for name in of_services {
+            let config = applied(name, "tcp://198.19.0.9:443").unwrap();
+            assert_eq!(config, Config::standalone(), "{name}");
+        }
+        assert_eq!(unknown(of_services.map(OsString::from).into_iter()), [""; 0]);
+        let settings = TAKEN.into_iter().chain(NOT_TAKEN.map(|(name, _)| name));
+        for name in settings {
+            assert!(!is_of_a_service(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_that_are_no_settings_are_named_beside_those_that_are() {
+        let names = [
+            "REGISTRY_HTTP_ADDR",
+            "REGISTRY_STORAGE_DELETE_ENABLE",
+            "REGISTRY_LOG_LEVEL",
+            "REGISTRY_PORT_5000",
+            "REGISTRY_PORT_X_TCP",
+            "REGISTRY_PORT_5000_TCP_HOST",
+            "MY_REGISTRY_HOST",
+        ];
+        let said = unknown(names.map(OsString::from).into_iter());
+        let quoted = said.iter().map(|sentence| sentence.split('"').nth(1).unwrap());
+        let expected = [
+            "REGISTRY_LOG_LEVEL",
+            "REGISTRY_PORT_5000",
+            "REGISTRY_PORT_5000_TCP_HOST",
+            "REGISTRY_PORT_X_TCP",
+            "REGISTRY_STORAGE_DELETE_ENABLE",
+        ];
+        assert_eq!(quoted.collect::<Vec<_>>(), expected);
+        for name in TAKEN {
+            assert!(said[0].contains(name), "{}", said[0]);
+        }
     }
 
     #[test]

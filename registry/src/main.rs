@@ -26,7 +26,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     let line = match command {
         Command::Serve { config } => {
-            return serve::run(config.as_deref(), variable, surroundings()).map(|()| ExitCode::SUCCESS);
+            let names = std::env::vars_os().map(|(name, _)| name);
+            return serve::run(config.as_deref(), variable, names, surroundings())
+                .map(|()| ExitCode::SUCCESS);
         }
         Command::CheckConfig { config, files } => check_config::run(&config, files, now())?,
         Command::HashPassword => {

@@ -16,10 +16,11 @@ use crate::{files, telemetry};
 /// closed.
 const OTHER_CONFIG: &str = "/etc/docker/registry/config.yml";
 
-/// Serves until SIGTERM or SIGINT; a second one ends it at once.
+/// Serves until SIGTERM or SIGINT; a second one ends it at once. `names` are those of all variables.
 pub fn run(
     file: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
+    names: impl Iterator<Item = OsString>,
     surroundings: Surroundings,
 ) -> anyhow::Result<()> {
     let mut config = match file {
@@ -33,6 +34,9 @@ pub fn run(
     };
     let overrides = environment::apply(&mut config, variable)?;
     telemetry::install(&config.log);
+    for sentence in environment::unknown(names) {
+        tracing::warn!("{sentence}");
+    }
     allow_open_files();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // few threads, and idle ones go soon: each costs an arena of the allocator

@@ -114,6 +114,35 @@ async fn the_variables_of_registry_2_are_enough_to_serve() {
     assert_eq!(served.stop("-INT").0, Some(0));
 }
 
+#[test]
+fn variables_that_are_no_settings_are_warned_of_without_their_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = plain(directory.path());
+    command
+        .env("REGISTRY_STORAGE_DELETE_ENABLE", "s3cret-value")
+        .env("REGISTRY_HTTP_SECRET", "s3cret-value")
+        .env("REGISTRY_PORT", "tcp://198.19.0.9:5000")
+        .env("REGISTRY_PORT_5000_TCP", "tcp://198.19.0.9:5000")
+        .env("REGISTRY_SERVICE_HOST", "198.19.0.9");
+    let served = Served::start(&mut command);
+    let warned: Vec<_> = served
+        .said
+        .lines()
+        .filter(|line| line.contains("has no effect"))
+        .collect();
+    assert_eq!(warned.len(), 2, "{}", served.said);
+    for (line, name) in warned
+        .iter()
+        .zip(["\"REGISTRY_HTTP_SECRET\"", "\"REGISTRY_STORAGE_DELETE_ENABLE\""])
+    {
+        for part in ["WARN", name, "REGISTRY_STORAGE_DELETE_ENABLED", "--config"] {
+            assert!(line.contains(part), "no {part} in: {line}");
+        }
+    }
+    assert!(!served.said.contains("s3cret-value"), "{}", served.said);
+    assert!(!served.said.contains("198.19.0.9"), "{}", served.said);
+}
+
 /// The user of the image, if this process may become somebody else.
 pub(crate) fn other_user() -> Option<u32> {
     rustix::process::geteuid().is_root().then_some(65532)
