@@ -100,12 +100,12 @@ pub struct RunArgs {
     )]
     pub log_format: LogFormat,
 
-    /// What is logged, for example info or info,kube=debug
+    /// What is logged, for example info or info,kube=debug; the default leaves out what the client says of requests
     #[arg(
         long,
         env = "PORTOLAN_LOG_FILTER",
         value_name = "FILTER",
-        default_value = "info",
+        default_value = "info,kube_client=off",
         value_parser = telemetry::filter
     )]
     pub log_filter: String,

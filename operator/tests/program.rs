@@ -35,14 +35,14 @@ fn wrong_command_line_ends_with_status_2_and_names_the_flag() {
     assert!(stderr(&output).contains("--concurrency"), "{}", stderr(&output));
 }
 
-/// One sentence on standard error, with all of these words and without the token.
+/// One sentence on standard error, with all of these words and without the token, and not a line in the log.
 fn one_sentence(output: &Output, status: i32, words: &[&str]) {
     let text = stderr(output);
     assert_eq!(output.status.code(), Some(status), "{text}");
     assert!(words.iter().all(|word| text.contains(word)), "{words:?} {text}");
     assert_eq!(text.trim().lines().count(), 1, "{text}");
-    let all = text + &String::from_utf8_lossy(&output.stdout);
-    assert!(!all.contains(TOKEN), "{all}");
+    assert!(!text.contains(TOKEN), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
 }
 
 const TOKEN: &str = "t0ken-of-somebody";
@@ -153,18 +153,16 @@ fn api_server_that_does_not_answer_is_told_with_the_cause() {
     one_sentence(&output, 1, &["Connection refused", "check that it runs"]);
 }
 
-/// Answers every request with an empty list, for as long as the test lives.
-fn api_server() -> String {
+/// Answers every request with this, for as long as the test lives.
+fn api_server(status: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let list =
-                r#"{"kind":"RegistryList","apiVersion":"portolan.dev/v1alpha1","metadata":{},"items":[]}"#;
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{list}", list.len());
+            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close");
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes());
         }
     });
@@ -172,8 +170,54 @@ fn api_server() -> String {
 }
 
 #[test]
+fn api_server_that_refuses_is_told_in_one_sentence() {
+    const FORBIDDEN: &str =
+        r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"u cannot list"}"#;
+    for (status, body, code, words) in [
+        ("401 Unauthorized", "", 1, ["refuses the credentials", "valid"]),
+        (
+            "403 Forbidden",
+            FORBIDDEN,
+            1,
+            ["not allowed to list registries", "u cannot list"],
+        ),
+        (
+            "404 Not Found",
+            "404 page not found",
+            3,
+            ["registries.portolan.dev/v1alpha1", "install the CRDs"],
+        ),
+        (
+            "500 Internal Server Error",
+            "broken",
+            1,
+            ["does not list", "check that it runs"],
+        ),
+        (
+            "503 Service Unavailable",
+            "",
+            1,
+            ["does not list", "check that it runs"],
+        ),
+        (
+            "200 OK",
+            "a page for people",
+            1,
+            ["does not list", "the server of the kubeconfig"],
+        ),
+    ] {
+        let file = kubeconfig(
+            &format!("refusal{}", &status[..3]),
+            &good(&api_server(status, body)),
+        );
+        one_sentence(&run_with(&file, &[]), code, &words);
+    }
+}
+
+#[test]
 fn address_that_is_taken_is_told_with_the_remedy() {
-    let server = api_server();
+    let list = r#"{"kind":"RegistryList","apiVersion":"portolan.dev/v1alpha1","metadata":{},"items":[]}"#;
+    let server = api_server("200 OK", list);
     for (any, listen) in [("127.0.0.1", "127.0.0.1:0"), ("", "0.0.0.0:0")] {
         let taken = TcpListener::bind(listen).unwrap();
         let address = format!("{any}:{}", taken.local_addr().unwrap().port());
