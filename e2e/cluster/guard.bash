@@ -8,54 +8,48 @@ outcome=0         # exit status of the last one; not returned, as a caller that 
 
 guard_start() { exec {guard}> >(exec setsid "$guard_directory/keeper"); }
 
-# guard_note cluster NAME | scratch DIRECTORY | cgroup NAME | running GROUP | beside GROUP | idle | done: what would have to be taken away, and when nothing.
+# guard_note cluster NAME | scratch DIRECTORY | cgroup NAME | running [GROUP] | beside [GROUP] | done: what would have to be taken away, and when nothing.
 # A subshell, because a keeper that is gone would end us by SIGPIPE.
 guard_note() { (trap '' PIPE; echo "$*" >&"$guard") 2> /dev/null || :; }
 
-# start_guarded COMMAND...: in the background, as $running. It notes itself: killed before that, we still have a holder of the pipe.
-start_guarded() {
+# start_group VARIABLE COMMAND...: in the background; its process group is left in VARIABLE, `running` or `beside`. It notes itself:
+# killed before that, we still have a holder of the pipe.
+start_group() {
   set -m
-  (guard_note "running $BASHPID"; exec {guard}>&-; set -e; "$@") < /dev/null &
-  running=$!
+  (guard_note "$1 $BASHPID"; exec {guard}>&-; set -e; "${@:2}") < /dev/null &
+  printf -v "$1" %s $!
   set +m
 }
+
+# stop_group VARIABLE: ends it with everything that it started.
+stop_group() {
+  [ -n "${!1}" ] || return 0
+  end_group "${!1}"
+  wait "${!1}" 2> /dev/null || true
+  printf -v "$1" %s ""
+  guard_note "$1"
+}
+
+start_guarded() { start_group running "$@"; }
 
 await_guarded() {
   outcome=0
   wait "$running" || outcome=$?
   running=
-  guard_note idle
+  guard_note running
 }
 
-# start_beside COMMAND...: goes on, as $beside, while others run, with what they leave of the processors. One at a time.
-start_beside() {
-  set -m
-  (guard_note "beside $BASHPID"; exec {guard}>&-; exec nice -n 19 "$@") < /dev/null &
-  beside=$!
-  set +m
-}
+# start_beside COMMAND...: goes on while others run, with what they leave of the processors. One at a time.
+start_beside() { start_group beside nice -n 19 "$@"; }
 
 # hasten_beside: gives it its share of the processors.
 hasten_beside() { [ -z "$beside" ] || renice -n 0 -g "$beside" > /dev/null 2>&1 || true; }
 
-stop_beside() {
-  [ -n "$beside" ] || return 0
-  end_group "$beside"
-  wait "$beside" 2> /dev/null || true
-  beside=
-  guard_note beside
-}
-
 run_guarded() { start_guarded "$@"; await_guarded; }
 
-# stop_running: ends the command with everything that it started; for traps.
-stop_running() {
-  [ -n "$running" ] || return 0
-  end_group "$running"
-  wait "$running" 2> /dev/null || true
-  running=
-  guard_note idle
-}
+# For traps, too.
+stop_running() { stop_group running; }
+stop_beside() { stop_group beside; }
 
 # end_group GROUP: asks its processes to end, and kills after ten seconds those that have not.
 end_group() {
