@@ -20,14 +20,14 @@ const EXT4: &str = "truncate -s 16M \"$2\"; PATH=$PATH:/usr/sbin:/sbin; mkfs.ext
 const LAYERS: u8 = 12;
 const LAYER_BYTES: usize = 100 << 10;
 
-async fn push_blob(target: &Target, content: Vec<u8>) -> Answer {
+pub(crate) async fn push_blob(target: &Target, content: Vec<u8>) -> Answer {
     let digest = Digest::of(Algorithm::Sha256, &content);
     let path = format!("/v2/a/blobs/uploads/?digest={digest}");
     target.asking(Method::POST, &path).body(content).send().await
 }
 
 /// Pushes an image over `{}` and one layer, whose blobs are there.
-async fn push_image(target: &Target, tag: &str, layer: &[u8]) -> Digest {
+pub(crate) async fn push_image(target: &Target, tag: &str, layer: &[u8]) -> Digest {
     push_blob(target, b"{}".to_vec()).await.expect(201);
     push_blob(target, layer.to_vec()).await.expect(201);
     let layer_digest = Digest::of(Algorithm::Sha256, layer);
@@ -36,7 +36,7 @@ async fn push_image(target: &Target, tag: &str, layer: &[u8]) -> Digest {
     manifest.digest
 }
 
-async fn put(target: &Target, tag: &str, manifest: &Manifest) -> Answer {
+pub(crate) async fn put(target: &Target, tag: &str, manifest: &Manifest) -> Answer {
     target
         .asking(Method::PUT, &format!("/v2/a/manifests/{tag}"))
         .header("content-type", manifest.media_type)

@@ -10,6 +10,7 @@ mod certificates;
 mod client;
 mod deadlines;
 mod errors;
+mod failing_disk;
 mod fixture;
 mod full_volume;
 mod golden;

@@ -1,12 +1,13 @@
 //! The program itself: its environment, its signals and its log. What it refuses is in `refusals`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use http::Method;
 
@@ -35,6 +36,19 @@ pub(crate) struct Served {
     /// What it said before it served.
     pub(crate) said: String,
     pub(crate) target: Target,
+    pub(crate) health: Option<Target>,
+}
+
+/// The address that a line of the log has under this name.
+fn told(line: &str, name: &str) -> Option<Target> {
+    let (_, rest) = line.split_once(name)?;
+    let rest = rest.trim_start_matches(['=', '"', ':']);
+    let host: String = rest.chars().take_while(|c| !"\" ,".contains(*c)).collect();
+    Some(Target {
+        address: host.parse().ok()?,
+        host,
+        tls: None,
+    })
 }
 
 impl Served {
@@ -48,27 +62,31 @@ impl Served {
             line.clear();
             assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {said}");
         }
-        let address = line
-            .split("address")
-            .nth(1)
-            .unwrap()
-            .trim_start_matches(['=', '"', ':']);
-        let address: String = address.chars().take_while(|c| !"\" ,".contains(*c)).collect();
-        let target = Target {
-            address: address.parse().unwrap(),
-            host: address,
-            tls: None,
-        };
+        let target = told(&line, "address").unwrap();
+        let health = told(&line, "health");
         Self {
             child,
             log,
             said,
             target,
+            health,
         }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it says from now on, line by line; it need not wait until somebody reads that.
+    pub(crate) fn listen(&self) -> Receiver<String> {
+        let log = File::from(self.log.get_ref().as_fd().try_clone_to_owned().unwrap());
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines() {
+                drop(sender.send(line.unwrap())); // nobody may want to know
+            }
+        });
+        receiver
     }
 
     /// Asks it to stop and returns its exit status and the rest of its log.
@@ -149,7 +167,7 @@ pub(crate) fn other_user() -> Option<u32> {
 }
 
 /// The program as that user, who need not be allowed to go where it is.
-pub(crate) fn program_as(user: Option<u32>, executable: &fs::File, arguments: &[&str]) -> Command {
+pub(crate) fn program_as(user: Option<u32>, executable: &File, arguments: &[&str]) -> Command {
     let mut command = prepared(&format!("/proc/self/fd/{}", executable.as_raw_fd()), arguments);
     if let Some(user) = user {
         command.uid(user).gid(user);
@@ -158,8 +176,8 @@ pub(crate) fn program_as(user: Option<u32>, executable: &fs::File, arguments: &[
     command
 }
 
-pub(crate) fn executable() -> fs::File {
-    fs::File::open(env!("CARGO_BIN_EXE_portolan-registry")).unwrap()
+pub(crate) fn executable() -> File {
+    File::open(env!("CARGO_BIN_EXE_portolan-registry")).unwrap()
 }
 
 #[tokio::test]

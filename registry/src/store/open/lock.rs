@@ -40,6 +40,16 @@ pub(super) async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Resu
             disk.set_read_only(ReadOnlyReason::NotWritable(reason));
             return Ok(None);
         }
+        // one that has met an error of its disk refuses all writes and still looks as if it were mounted read-write
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            let reason = format!(
+                "the file system of \"{}\" takes no writes ({error}), as after an error of its disk: check it, mount it \
+                 again, then restart the registry",
+                keys.root().display()
+            );
+            disk.set_read_only(ReadOnlyReason::Failed(reason));
+            return Ok(None);
+        }
         Err(source) => return Err(OpenError::Io { path, cause: source }),
     };
     let started = Instant::now();
