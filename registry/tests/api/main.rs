@@ -9,6 +9,7 @@ mod blobs;
 mod certificates;
 mod client;
 mod deadlines;
+mod descriptors;
 mod errors;
 mod failing_disk;
 mod fixture;
