@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::fsck::{FindingKind, FsckOptions, FsckReport, check};
 
 /// A volume that goes away with the test.
 struct Volume {
@@ -115,6 +116,19 @@ fn broken_body(piece: &[u8]) -> impl Stream<Item = Result<Bytes, BodyError>> + S
         Ok(Bytes::copy_from_slice(piece)),
         Err(BodyError::from("connection reset")),
     ])
+}
+
+/// What a check of the volume finds; `deep`: in the content, too.
+fn checked(volume: &Volume, deep: bool) -> FsckReport {
+    let options = FsckOptions {
+        deep,
+        pause: Duration::ZERO,
+    };
+    check(volume.path(), options, &|_| {}).unwrap()
+}
+
+fn kinds(report: &FsckReport) -> Vec<FindingKind> {
+    report.findings.iter().map(|finding| finding.kind).collect()
 }
 
 async fn push_blob(store: &Store, repository: &RepositoryName, bytes: &[u8]) -> Digest {

@@ -1,7 +1,5 @@
 //! What a manifest names and was not there when it came: remembered before the manifest is there, forgotten in time.
 
-use crate::store::fsck::{FindingKind, FsckOptions, check};
-
 use super::*;
 
 fn recorded(volume: &Volume, name: &RepositoryName, manifest: &Digest) -> Option<Vec<Digest>> {
@@ -52,15 +50,6 @@ async fn layers_that_may_be_absent_are_recorded_and_a_deleted_manifest_takes_the
     assert_eq!(recorded(&volume, &name, &digest), None);
 }
 
-fn findings(volume: &Volume) -> Vec<FindingKind> {
-    let options = FsckOptions {
-        deep: false,
-        pause: Duration::ZERO,
-    };
-    let report = check(volume.path(), options, &|_| {}).unwrap();
-    report.findings.iter().map(|finding| finding.kind).collect()
-}
-
 #[tokio::test]
 async fn what_came_late_and_is_gone_is_lost_once_a_collection_has_seen_it() {
     let volume = Volume::new();
@@ -90,9 +79,9 @@ async fn what_came_late_and_is_gone_is_lost_once_a_collection_has_seen_it() {
     let mut left = vec![two.clone(), never];
     left.sort_unstable();
     assert_eq!(recorded(&volume, &name, &parent), Some(left));
-    assert_eq!(findings(&volume), []);
+    assert_eq!(kinds(&checked(&volume, false)), []);
     std::fs::remove_file(volume.keys().layer_link(&name, cache)).unwrap();
-    assert_eq!(findings(&volume), [FindingKind::ReferenceLost]);
+    assert_eq!(kinds(&checked(&volume, false)), [FindingKind::ReferenceLost]);
 }
 
 #[tokio::test]

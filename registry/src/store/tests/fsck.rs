@@ -5,23 +5,10 @@ mod repairs;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::store::fsck::{AmbiguousTag, FindingKind, FsckOptions, FsckReport, Leftovers, check};
-
+use crate::store::fsck::{AmbiguousTag, Leftovers};
 use crate::store::open::BriefLock;
 
 use super::*;
-
-fn checked(volume: &Volume, deep: bool) -> FsckReport {
-    let options = FsckOptions {
-        deep,
-        pause: Duration::ZERO,
-    };
-    check(volume.path(), options, &|_| {}).unwrap()
-}
-
-fn kinds(report: &FsckReport) -> Vec<FindingKind> {
-    report.findings.iter().map(|finding| finding.kind).collect()
-}
 
 async fn repaired(
     volume: &Volume,

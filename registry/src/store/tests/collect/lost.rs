@@ -1,7 +1,6 @@
 //! A link that is lost is not taken for a name that never came: what it may lead to again stays.
 
 use super::*;
-use crate::store::fsck::{FindingKind, FsckOptions, check};
 
 /// Loses one link, collects, and expects that nothing goes and that the report names what was lost.
 async fn nothing_goes_without(volume: &Volume, store: &Store, link: &Path, lost: &Digest) {
@@ -85,11 +84,7 @@ async fn content_that_came_late_and_is_gone_is_found_without_a_collection_in_bet
     put_as(&store, &name, Some("v1"), &image(&config, &[&layer])).await;
     push_blob(&store, &name, b"late").await;
     std::fs::remove_file(volume.keys().blob(&layer)).unwrap();
-    let quick = FsckOptions {
-        deep: false,
-        pause: Duration::ZERO,
-    };
-    let report = check(volume.path(), quick, &|_| {}).unwrap();
+    let report = checked(&volume, false);
     let lost = report
         .findings
         .iter()
