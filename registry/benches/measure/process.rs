@@ -1,6 +1,7 @@
 //! What the kernel tells of a process and of this machine. IO.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -66,13 +67,19 @@ pub(crate) fn machine(directory: &Path) -> String {
         .unwrap_or("processor");
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
-    let kind = rustix::fs::statfs(directory).map_or(0, |it| it.f_type);
-    let kind = match kind {
-        0xEF53 => "ext4",
-        0x5846_5342 => "xfs",
-        0x9123_683E => "btrfs",
-        0x0102_1994 => "tmpfs",
-        _ => "another file system",
-    };
-    format!("{cores} cores ({model}), {kind}, load {load} before it began")
+    let volume = mounted(directory).unwrap_or_else(|| "an unknown file system".to_owned());
+    format!("{cores} cores ({model}), {volume}, load {load} before it began")
+}
+
+/// The file system that a directory is on, with its options: with `discard`, each file that is removed waits for the disk.
+fn mounted(directory: &Path) -> Option<String> {
+    let device = fs::metadata(directory).ok()?.dev();
+    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mount = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(2) == Some(&device))?;
+    let mut fields = mount.split_once(" - ")?.1.split(' ');
+    let (kind, options) = (fields.next()?, fields.nth(1)?);
+    Some(format!("{kind} with options {options}"))
 }
