@@ -5,16 +5,15 @@ use std::ops::Add;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
-use portolan_oci::Digest;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
 
 use crate::documents::{CONTENTS, Document, content, digest_of};
 use crate::ledger::{Ledger, Pending};
-use crate::server::{Answer, Gone, administer, send};
+use crate::server::{Answer, Stopped, administer, send};
+use crate::upload::{created, finish, or_give_up, send_in_halves};
 
 pub(crate) const BYTES: &str = "application/octet-stream";
 pub(crate) const TAGS: u32 = 6;
@@ -29,6 +28,8 @@ pub(crate) struct Tally {
     /// Pushes that had to send again what a collection had taken meanwhile.
     pub(crate) retried: u64,
     pub(crate) verified: u64,
+    /// Pushes that found the volume full.
+    pub(crate) full: u64,
 }
 
 impl Add for Tally {
@@ -42,6 +43,7 @@ impl Add for Tally {
             resumed: self.resumed + other.resumed,
             retried: self.retried + other.retried,
             verified: self.verified + other.verified,
+            full: self.full + other.full,
         }
     }
 }
@@ -92,7 +94,19 @@ impl Actor {
         self
     }
 
-    async fn step(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    /// Who finds the volume full looks what has come of it, and makes room.
+    async fn step(&mut self, target: SocketAddr) -> Result<(), Stopped> {
+        match self.do_something(target).await {
+            Err(Stopped::Full) => {
+                self.tally.full += 1;
+                self.settle_pending(target).await?;
+                self.delete_tag(target).await
+            }
+            other => other,
+        }
+    }
+
+    async fn do_something(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         match self.random.random_range(0..12) {
             0..4 => self.push_image(target).await,
             4 | 5 => self.push_index(target).await,
@@ -120,7 +134,7 @@ impl Actor {
             .collect()
     }
 
-    async fn push_image(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn push_image(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let (document, tags) = (
             Document::image(&self.contents(), None),
             vec![self.tag(), self.tag()],
@@ -128,7 +142,7 @@ impl Actor {
         self.push(target, document, tags).await
     }
 
-    async fn push_index(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn push_index(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let children = [
             Document::image(&self.contents(), None),
             Document::image(&self.contents(), None),
@@ -146,7 +160,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn push_signature(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn push_signature(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let tagged = self.ledger.tags.values().next();
         let Some(subject) = tagged
             .and_then(|digest| self.ledger.manifests.get(digest))
@@ -159,7 +173,12 @@ impl Actor {
     }
 
     /// Pushes blobs and manifest, as often as a collection comes between.
-    async fn push(&mut self, target: SocketAddr, document: Document, tags: Vec<String>) -> Result<(), Gone> {
+    async fn push(
+        &mut self,
+        target: SocketAddr,
+        document: Document,
+        tags: Vec<String>,
+    ) -> Result<(), Stopped> {
         for attempt in 0..20 {
             for number in document.blobs.clone() {
                 self.push_blob(target, number, attempt > 0).await?;
@@ -173,7 +192,12 @@ impl Actor {
     }
 
     /// False: something that the manifest needs has gone meanwhile.
-    async fn put(&mut self, target: SocketAddr, document: &Document, tags: &[String]) -> Result<bool, Gone> {
+    async fn put(
+        &mut self,
+        target: SocketAddr,
+        document: &Document,
+        tags: &[String],
+    ) -> Result<bool, Stopped> {
         let path = if let [tag] = tags {
             self.path(&format!("manifests/{tag}"))
         } else {
@@ -205,7 +229,7 @@ impl Actor {
     }
 
     /// In one of the forms that clients use.
-    async fn push_blob(&mut self, target: SocketAddr, number: u32, is_sure: bool) -> Result<(), Gone> {
+    async fn push_blob(&mut self, target: SocketAddr, number: u32, is_sure: bool) -> Result<(), Stopped> {
         let (bytes, digest) = content(number);
         let blob = self.path(&format!("blobs/{digest}"));
         let form = if is_sure {
@@ -233,27 +257,29 @@ impl Actor {
                     self.tally.mounted += 1;
                     return Ok(());
                 }
-                return finish(target, answer.header("location"), bytes, &digest).await;
+                let location = answer.header("location");
+                let sent = finish(target, location, bytes, &digest).await;
+                return or_give_up(target, location, sent).await;
             }
             _ => {}
         }
         let begun = send(target, Method::POST, &self.path("blobs/uploads/"), BYTES, "").await?;
         let location = begun.header("location").to_owned();
-        let half = bytes.len() / 2;
-        let answer = send(target, Method::PATCH, &location, BYTES, bytes.slice(..half)).await?;
-        assert_eq!(answer.status, 202, "{answer:?}");
-        finish(target, answer.header("location"), bytes.slice(half..), &digest).await
+        let sent = send_in_halves(target, &location, bytes, &digest).await;
+        or_give_up(target, &location, sent).await
     }
 
     /// Sends a piece of an upload that goes on after the next cut.
-    async fn upload_in_pieces(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn upload_in_pieces(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         if self.session.is_some() {
             return Ok(());
         }
         let number = self.random.random_range(0..CONTENTS);
         let begun = send(target, Method::POST, &self.path("blobs/uploads/"), BYTES, "").await?;
         let piece = content(number).0.slice(..50);
-        let answer = send(target, Method::PATCH, begun.header("location"), BYTES, piece).await?;
+        let location = begun.header("location");
+        let sent = send(target, Method::PATCH, location, BYTES, piece).await;
+        let answer = or_give_up(target, location, sent).await?;
         assert_eq!(answer.status, 202, "{answer:?}");
         self.session = Some(Session {
             location: answer.header("location").to_owned(),
@@ -263,7 +289,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn delete_tag(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn delete_tag(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let tag = self.tag();
         self.ledger.pending = Some(Pending::DeleteTag(tag.clone()));
         let path = self.path(&format!("manifests/{tag}"));
@@ -280,7 +306,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn delete_manifest(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn delete_manifest(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let count = self.ledger.manifests.len();
         if count < 8 {
             return Ok(());
@@ -307,7 +333,7 @@ impl Actor {
     }
 
     /// Of a blob that may be needed: then it is refused.
-    async fn delete_blob(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn delete_blob(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let (_, digest) = content(self.random.random_range(0..CONTENTS));
         let path = self.path(&format!("blobs/{digest}"));
         let answer = send(target, Method::DELETE, &path, BYTES, "").await?;
@@ -315,7 +341,7 @@ impl Actor {
         Ok(())
     }
 
-    async fn pull(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn pull(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let tag = self.tag();
         let answer = self.get(target, &format!("manifests/{tag}")).await?;
         match self.ledger.tags.get(&tag).cloned() {
@@ -329,23 +355,7 @@ impl Actor {
         Ok(())
     }
 
-    pub(crate) async fn get(&self, target: SocketAddr, rest: &str) -> Result<Answer, Gone> {
+    pub(crate) async fn get(&self, target: SocketAddr, rest: &str) -> Result<Answer, Stopped> {
         send(target, Method::GET, &self.path(rest), BYTES, "").await
     }
-}
-
-pub(crate) async fn finish(
-    target: SocketAddr,
-    location: &str,
-    rest: Bytes,
-    digest: &Digest,
-) -> Result<(), Gone> {
-    let separator = if location.contains('?') { '&' } else { '?' };
-    let path = format!("{location}{separator}digest={digest}");
-    created(&send(target, Method::PUT, &path, BYTES, rest).await?);
-    Ok(())
-}
-
-fn created(answer: &Answer) {
-    assert_eq!(answer.status, 201, "{answer:?}");
 }

@@ -1,10 +1,11 @@
 //! The program in a process of its own, and requests to it. A directory comes in, answers go out; IO.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,8 +15,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Requests sent so far: a cut comes after some of them, however busy the machine is.
-pub(crate) static SENT: AtomicU64 = AtomicU64::new(0);
+use crate::mounted::Mounted;
+use crate::program::program;
+
+static SENT: Mutex<BTreeMap<SocketAddr, u64>> = Mutex::new(BTreeMap::new());
+
+/// Requests sent to a server so far: a cut comes after some of them, however busy the machine is.
+pub(crate) fn sent(target: SocketAddr) -> u64 {
+    SENT.lock().unwrap().get(&target).copied().unwrap_or_default()
+}
 
 /// A running registry; killed when dropped.
 pub(crate) struct Server {
@@ -27,19 +35,28 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it over `volume` and waits until it serves.
     pub(crate) fn start(volume: &Path) -> Self {
-        let config = volume.with_extension("yaml");
         let text = format!(
             "http: {{address: '127.0.0.1:0'}}\nstorage: {{volume: {{path: {}}}}}\nlog: {{format: json, level: info}}\n",
             volume.display()
         );
+        let config = volume.with_extension("yaml");
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portolan-registry"))
-            .env_clear()
-            .args(["serve", "--config", config.to_str().unwrap()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = program(&["serve", "--config", config.to_str().unwrap()]);
+        let server = Self::run(command.stdout(Stdio::inherit()), volume);
+        std::fs::remove_file(config).unwrap();
+        server
+    }
+
+    /// Starts it over a file system that only it sees.
+    pub(crate) fn start_in(mounted: &Mounted) -> Self {
+        let config = mounted.volume().with_extension("yaml");
+        std::fs::write(&config, "log: {format: json}\n").unwrap();
+        let mut command = mounted.registry(&["serve", "--config", config.to_str().unwrap()]);
+        Self::run(command.stdout(Stdio::inherit()), &mounted.seen_from_outside())
+    }
+
+    fn run(command: &mut Command, volume: &Path) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -52,7 +69,6 @@ impl Server {
         };
         // it must not wait for somebody to read its log
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        std::fs::remove_file(config).unwrap();
         Self {
             child,
             target: address,
@@ -74,9 +90,14 @@ impl Drop for Server {
     }
 }
 
-/// The server is gone, or was before it had answered.
+/// Why something was not done.
 #[derive(Debug)]
-pub(crate) struct Gone;
+pub(crate) enum Stopped {
+    /// The server is gone, or was before it had answered.
+    Gone,
+    /// The volume is full.
+    Full,
+}
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -91,24 +112,29 @@ impl Answer {
     }
 }
 
-/// Sends one request to the registry on a connection of its own. A failure of the server is a failure of the test.
+/// Sends one request to the registry on a connection of its own. A failure of the server is a failure of the test, but
+/// for pushes to a full volume.
 pub(crate) async fn send(
     target: SocketAddr,
     method: Method,
     path: &str,
     media_type: &str,
     body: impl Into<Body>,
-) -> Result<Answer, Gone> {
-    SENT.fetch_add(1, Ordering::Relaxed);
-    let stream = TcpStream::connect(target).await.map_err(|_| Gone)?;
+) -> Result<Answer, Stopped> {
+    *SENT.lock().unwrap().entry(target).or_default() += 1;
+    let stream = TcpStream::connect(target).await.map_err(|_| Stopped::Gone)?;
     let answer = exchange(stream, &method, path, media_type, body.into()).await?;
+    let takes_room = [Method::POST, Method::PATCH, Method::PUT].contains(&method);
+    if takes_room && answer.status == StatusCode::INSUFFICIENT_STORAGE {
+        return Err(Stopped::Full);
+    }
     assert!(answer.status.as_u16() < 500, "{method} {path}: {answer:?}");
     Ok(answer)
 }
 
 /// Sends one request to the administration.
-pub(crate) async fn administer(socket: &Path, path: &str, body: String) -> Result<Answer, Gone> {
-    let stream = UnixStream::connect(socket).await.map_err(|_| Gone)?;
+pub(crate) async fn administer(socket: &Path, path: &str, body: String) -> Result<Answer, Stopped> {
+    let stream = UnixStream::connect(socket).await.map_err(|_| Stopped::Gone)?;
     exchange(stream, &Method::POST, path, "application/json", body.into()).await
 }
 
@@ -118,11 +144,13 @@ async fn exchange<S>(
     path: &str,
     media_type: &str,
     body: Body,
-) -> Result<Answer, Gone>
+) -> Result<Answer, Stopped>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Gone)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Stopped::Gone)?;
     tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -131,12 +159,16 @@ where
         .header("content-type", media_type)
         .body(body)
         .unwrap();
-    let (head, body) = sender.send_request(request).await.map_err(|_| Gone)?.into_parts();
+    let (head, body) = sender
+        .send_request(request)
+        .await
+        .map_err(|_| Stopped::Gone)?
+        .into_parts();
     Ok(Answer {
         status: head.status,
         headers: head.headers,
         body: axum::body::to_bytes(Body::new(body), usize::MAX)
             .await
-            .map_err(|_| Gone)?,
+            .map_err(|_| Stopped::Gone)?,
     })
 }

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use http::Method;
 use portolan_oci::Digest;
 
-use crate::actor::{Actor, BYTES, TAGS, finish};
+use crate::actor::{Actor, BYTES, TAGS};
 use crate::documents::{Document, content, digest_of};
 use crate::ledger::Pending;
-use crate::server::{Gone, send};
+use crate::server::{Stopped, send};
+use crate::upload::{finish, or_give_up};
 
 impl Actor {
     /// A manifest with its children and blobs, every byte. False: it is not there, and need not be.
-    pub(crate) async fn pull_whole(&mut self, target: SocketAddr, root: &Digest) -> Result<bool, Gone> {
+    pub(crate) async fn pull_whole(&mut self, target: SocketAddr, root: &Digest) -> Result<bool, Stopped> {
         let mut next = vec![root.clone()];
         while let Some(digest) = next.pop() {
             let answer = self.get(target, &format!("manifests/{digest}")).await?;
@@ -57,7 +58,7 @@ impl Actor {
         self.verify_all(target).await.expect("the server is up");
     }
 
-    async fn verify_all(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn verify_all(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         self.settle_pending(target).await?;
         for tag in (0..TAGS).map(|number| format!("t{number}")) {
             let answer = self.get(target, &format!("manifests/{tag}")).await?;
@@ -74,8 +75,9 @@ impl Actor {
         self.resume(target).await
     }
 
-    async fn settle_pending(&mut self, target: SocketAddr) -> Result<(), Gone> {
-        let Some(pending) = self.ledger.pending.take() else {
+    /// What was asked for and not acknowledged has happened or not.
+    pub(crate) async fn settle_pending(&mut self, target: SocketAddr) -> Result<(), Stopped> {
+        let Some(pending) = self.ledger.pending.clone() else {
             return Ok(());
         };
         let (tags, after) = match &pending {
@@ -117,10 +119,11 @@ impl Actor {
                 self.ledger.remove(digest);
             }
         }
+        self.ledger.pending = None; // not before: the server may be killed while it is asked
         Ok(())
     }
 
-    async fn verify_referrers(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn verify_referrers(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let referrers: Vec<Document> = self
             .ledger
             .manifests
@@ -144,7 +147,7 @@ impl Actor {
     }
 
     /// An upload goes on where it was, also in another process.
-    async fn resume(&mut self, target: SocketAddr) -> Result<(), Gone> {
+    async fn resume(&mut self, target: SocketAddr) -> Result<(), Stopped> {
         let Some(session) = self.session.take() else {
             return Ok(());
         };
@@ -160,8 +163,12 @@ impl Actor {
         assert_eq!(end + 1, session.offset, "{answer:?}");
         let (bytes, digest) = content(session.number);
         let rest = bytes.slice(session.offset..);
-        finish(target, answer.header("location"), rest, &digest).await?;
-        self.tally.resumed += 1;
+        let sent = finish(target, answer.header("location"), rest, &digest).await;
+        match or_give_up(target, &session.location, sent).await {
+            Ok(()) => self.tally.resumed += 1,
+            Err(Stopped::Full) => self.tally.full += 1,
+            Err(gone) => return Err(gone),
+        }
         Ok(())
     }
 }
