@@ -19,6 +19,10 @@ pub(super) fn blobs() -> Setup {
     |store| Box::pin(op::with_blobs(store))
 }
 
+pub(super) fn all_but_the_layer() -> Setup {
+    |store| Box::pin(op::with_all_but_the_layer(store))
+}
+
 pub(super) fn first() -> Setup {
     |store| Box::pin(op::with_first(store))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use super::super::*;
+use super::cases::COLLECT;
 use super::operations::Operation;
 use super::record::{Phase, Record};
 use super::states::{MOST_PENDING, State, States};
@@ -15,13 +16,13 @@ use super::view::{View, contents, dangling, findings, incomplete, look};
 /// is wrong whenever the power fails.
 type Outcome = Result<Arc<View>, String>;
 
-/// What was looked at. Records of the same operations on the same volume can share it.
+/// What was looked at. Records can share it in which what has one name is one operation.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// By state, and how much is to be done again.
-    outcomes: HashMap<(Fingerprint, usize), Outcome>,
+    /// By state, and what is expected of it.
+    outcomes: HashMap<(Fingerprint, Fingerprint), Outcome>,
     /// The same by what a start has made of states: many differ only in what it takes away.
-    opened: HashMap<(Fingerprint, usize), Outcome>,
+    opened: HashMap<(Fingerprint, Fingerprint), Outcome>,
     /// Sound states, each with what was promised by then.
     pub(super) sound: HashSet<(Fingerprint, Fingerprint)>,
 }
@@ -111,30 +112,38 @@ pub(super) async fn complaint_without(
 
 /// What is wrong with a state, as far as its names and bytes tell.
 fn tell(record: &Record, state: &State, phase: &Phase) -> Option<String> {
-    let owes_format = record.had_format || !phase.acknowledged.is_empty();
-    if owes_format && !state.has("portolan/v1/FORMAT") {
+    if owes_format(record, phase) && !state.has("portolan/v1/FORMAT") {
         return Some("nothing says which format the volume has".into());
     }
     dangling(state)
 }
 
+fn owes_format(record: &Record, phase: &Phase) -> bool {
+    record.had_format || !phase.acknowledged.is_empty()
+}
+
 /// Opens a store on what is left unless that was seen, and compares it with what was promised by then.
 async fn look_into(record: &Record, state: &State, phase: &Phase, seen: &mut Seen) -> Result<(), String> {
     let state_is = fingerprint(state);
-    let cut = (state_is, fingerprint(phase));
+    let again = record.to_be_done_again(phase);
+    let names: Vec<_> = again.iter().map(|(name, _)| *name).collect();
+    let findings = format!("{:?}", record.findings);
+    let expected = fingerprint(&(names, record.last(), &record.contents, &record.freed, findings));
+    let allowed = record.allowed(phase);
+    let owes_format = owes_format(record, phase);
+    let cut = (state_is, fingerprint(&(&allowed, expected, owes_format)));
     if seen.sound.contains(&cut) {
         return Ok(());
     }
     if let Some(problem) = tell(record, state, phase) {
         return Err(problem);
     }
-    let again = record.to_be_done_again(phase);
-    let outcome = match seen.outcomes.entry((state_is, again.len())) {
+    let outcome = match seen.outcomes.entry((state_is, expected)) {
         Entry::Occupied(seen) => seen.into_mut(),
-        Entry::Vacant(new) => new.insert(open_on(record, state, again, &mut seen.opened).await),
+        Entry::Vacant(new) => new.insert(open_on(record, state, again, expected, &mut seen.opened).await),
     };
     let view = outcome.as_ref().map_err(String::clone)?;
-    for (thing, answers) in record.allowed(phase) {
+    for (thing, answers) in allowed {
         if !answers.contains(&view[thing].as_str()) {
             return Err(format!("{thing} is {:?}, allowed are {answers:?}", view[thing]));
         }
@@ -148,7 +157,8 @@ async fn open_on(
     record: &Record,
     state: &State,
     again: &[(&'static str, Operation)],
-    opened: &mut HashMap<(Fingerprint, usize), Outcome>,
+    expected: Fingerprint,
+    opened: &mut HashMap<(Fingerprint, Fingerprint), Outcome>,
 ) -> Outcome {
     let volume = Volume::in_memory();
     state.write_to(volume.path());
@@ -161,7 +171,7 @@ async fn open_on(
     if let Some(reason) = store.read_only() {
         return Err(format!("is read-only: {reason:?}"));
     }
-    match opened.entry((fingerprint(&State::of(volume.path())), again.len())) {
+    match opened.entry((fingerprint(&State::of(volume.path())), expected)) {
         Entry::Occupied(known) => known.get().clone(),
         Entry::Vacant(new) => new.insert(do_again(record, &volume, &store, again).await).clone(),
     }
@@ -187,7 +197,10 @@ async fn do_again(
         return Err(format!("done again, {differing:?} came out differently"));
     }
     let contents = contents(volume.path());
-    if contents != record.contents {
+    let collects_again = again.iter().any(|(name, _)| *name == COLLECT);
+    let may_remain =
+        |it: &String| record.contents.contains(it) || (!collects_again && record.freed.contains(it));
+    if !contents.is_superset(&record.contents) || !contents.iter().all(may_remain) {
         return Err(format!("done again, the volume has contents {contents:?}"));
     }
     Ok(Arc::new(found))

@@ -10,6 +10,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use super::super::*;
 use crate::store::fsck::Finding;
 
+use super::cases::COLLECT;
 use super::model::Model;
 use super::operations::{Operation, SESSION};
 use super::recorder::{Event, Recorder};
@@ -49,6 +50,8 @@ pub(super) struct Record {
     pub(super) findings: BTreeSet<Finding>,
     /// The contents that are on the volume in the end.
     pub(super) contents: BTreeSet<String>,
+    /// Those that a collection has freed. They may be back, and nothing but the next one takes them away.
+    pub(super) freed: BTreeSet<String>,
     order: Order,
 }
 
@@ -115,6 +118,21 @@ impl Record {
         allowed
     }
 
+    /// How many of the operations, one after the other, have changed what clients see.
+    pub(super) fn changes(&self) -> usize {
+        match &self.order {
+            Order::InTurn(views) => views.windows(2).filter(|pair| pair[0] != pair[1]).count(),
+            Order::AtOnce { touched, .. } => touched.iter().filter(|it| !it.is_empty()).count(),
+        }
+    }
+
+    /// Cuts before the second operation are left to whoever looks at the first by itself.
+    pub(super) fn starting_with_the_second(mut self) -> Self {
+        let second = |event: &Event| *event == Event::Begin(1);
+        self.from = self.events.iter().position(second).unwrap_or_default();
+        self
+    }
+
     pub(super) fn last(&self) -> &View {
         match &self.order {
             Order::InTurn(views) => views.last().unwrap(),
@@ -126,10 +144,8 @@ impl Record {
     pub(super) fn to_be_done_again(&self, phase: &Phase) -> &[(&'static str, Operation)] {
         match &self.order {
             Order::InTurn(_) => {
-                let first = phase
-                    .acknowledged
-                    .len()
-                    .min(self.operations.len().saturating_sub(1));
+                let last = self.operations.len().saturating_sub(1);
+                let first = phase.acknowledged.len().min(last);
                 &self.operations[first..]
             }
             Order::AtOnce { .. } => &self.operations,
@@ -145,6 +161,7 @@ struct Recorded {
     base: Model,
     had_format: bool,
     findings: BTreeSet<Finding>,
+    contents: BTreeSet<String>,
 }
 
 impl Recorded {
@@ -165,7 +182,9 @@ impl Recorded {
             base = Model::of(volume.path());
         }
         let findings = findings(volume.path());
+        let contents = contents(volume.path());
         Self {
+            contents,
             volume,
             recorder,
             store,
@@ -193,14 +212,18 @@ impl Recorded {
     }
 
     fn record(self, operations: Vec<(&'static str, Operation)>, order: Order) -> Record {
+        let contents = contents(self.volume.path());
+        let collects = operations.iter().any(|(name, _)| *name == COLLECT);
+        let freed = self.contents.difference(&contents).filter(|_| collects);
         Record {
+            freed: freed.cloned().collect(),
             base: self.base,
             events: self.recorder.events(),
             operations,
             from: 0,
             had_format: self.had_format,
             findings: self.findings,
-            contents: contents(self.volume.path()),
+            contents,
             order,
         }
     }
