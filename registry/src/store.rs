@@ -31,6 +31,7 @@ mod open;
 mod precondition;
 mod receive;
 mod referrers;
+mod renewal;
 mod repositories;
 mod requirements;
 mod reserve;

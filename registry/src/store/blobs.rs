@@ -6,20 +6,15 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use portolan_oci::{Digest, RepositoryName};
 
 use super::collect::Root;
 use super::content::BlobContent;
 use super::error::{BlobError, Fault};
-use super::links::{exists, read_link, renewed_at};
+use super::links::{exists, read_link};
 use super::{Inner, Store, blocking};
-
-/// Times of links are not kept more exactly than that: a pull shall not write. Half of the shortest grace.
-const RENEW_AFTER: Duration = Duration::from_mins(30);
 
 /// Where a blob may be mounted from.
 #[derive(Clone)]
@@ -46,13 +41,15 @@ impl Store {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobContent, BlobError> {
-        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
-        blocking(move || {
-            inner
-                .open_blob(&repository, &digest)?
-                .ok_or(BlobError::Unknown { digest })
-        })
-        .await
+        let link = self.inner.keys.layer_link(repository, digest);
+        let (repository, wanted) = (repository.clone(), digest.clone());
+        let open = move |inner: &Inner| {
+            let found = inner.open_blob(&repository, &wanted)?;
+            found.ok_or_else(|| BlobError::Unknown {
+                digest: wanted.clone(),
+            })
+        };
+        self.read_and_renew(digest, link, open).await
     }
 
     /// Makes a blob of one repository a blob of another without moving a byte. False: the source does not have it.
@@ -118,7 +115,6 @@ impl Store {
 impl Inner {
     fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobContent>, Fault> {
         let link = self.keys.layer_link(repository, digest);
-        self.renew(&link);
         let Some(content) = read_link(&link, digest)? else {
             return Ok(None);
         };
@@ -139,16 +135,6 @@ impl Inner {
                 path,
                 source,
             }),
-        }
-    }
-
-    /// Says that somebody wants what a link names, and may be about to refer to it: clients ask what is there before they
-    /// push the rest. If it fails, garbage collection may remove it and the client has to push it again.
-    pub(super) fn renew(&self, link: &Path) {
-        let now = (self.options.clock)();
-        let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= RENEW_AFTER);
-        if self.disk.read_only().is_none() && renewed_at(link).ok().flatten().is_some_and(is_old) {
-            drop(File::open(link).and_then(|file| file.set_modified(now)));
         }
     }
 

@@ -26,6 +26,7 @@ use self::sweep::{State, Sweep};
 use self::untagged::Ages;
 use super::disk::lock;
 use super::error::Fault;
+use super::renewal::SHORTEST_GRACE;
 use super::{Inner, Store, blocking};
 
 pub(super) use arming::{Arming, Root};
@@ -50,8 +51,6 @@ pub struct CollectOptions {
     pub dry_run: bool,
 }
 
-/// Whoever asks for something finds it for half of this, see `RENEW_AFTER`, unless there is no grace at all.
-const SHORTEST_GRACE: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
 impl Default for CollectOptions {

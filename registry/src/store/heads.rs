@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use portolan_oci::{Digest, MediaType, Reference, RepositoryName};
 
 use super::disk::lock;
 use super::error::{Fault, ManifestError};
 use super::links::read_link;
-use super::{Inner, Store, blocking};
+use super::{Inner, Store};
 
 /// Some megabytes; beyond it the memory is dropped.
 const MOST: usize = 10_000;
@@ -37,11 +37,7 @@ impl Store {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<ManifestHead, ManifestError> {
-        let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
-        blocking(move || {
-            inner.find_manifest(&repository, &reference, |digest| inner.head(&repository, digest))
-        })
-        .await
+        self.find_manifest(repository, reference, Inner::head).await
     }
 }
 

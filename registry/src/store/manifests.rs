@@ -137,13 +137,29 @@ impl Store {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<StoredManifest, ManifestError> {
-        let (inner, repository, reference) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
-        blocking(move || {
-            inner.find_manifest(&repository, &reference, |digest| {
-                inner.read_manifest(&repository, digest)
-            })
-        })
-        .await
+        self.find_manifest(repository, reference, Inner::read_manifest)
+            .await
+    }
+
+    /// What `read` tells about the manifest that has a digest, or that a tag names now.
+    pub(super) async fn find_manifest<T: Send + 'static>(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        read: fn(&Inner, &RepositoryName, &Digest) -> Result<Option<T>, Fault>,
+    ) -> Result<T, ManifestError> {
+        let (name, wanted) = (repository.clone(), reference.clone());
+        match reference {
+            Reference::Digest(digest) => {
+                let link = self.inner.keys.revision_link(repository, digest);
+                let find = move |inner: &Inner| inner.find_manifest(&name, &wanted, read);
+                self.read_and_renew(digest, link, find).await
+            }
+            Reference::Tag(_) => {
+                let inner = Arc::clone(&self.inner);
+                blocking(move || inner.find_manifest(&name, &wanted, read)).await
+            }
+        }
     }
 }
 
@@ -238,19 +254,17 @@ impl Inner {
         Ok(())
     }
 
-    /// What `read` tells about the manifest that has a digest, or that a tag names now.
-    pub(super) fn find_manifest<T>(
+    fn find_manifest<T>(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
-        read: impl Fn(&Digest) -> Result<Option<T>, Fault>,
+        read: fn(&Self, &RepositoryName, &Digest) -> Result<Option<T>, Fault>,
     ) -> Result<T, ManifestError> {
         let found = match reference {
-            Reference::Digest(digest) => {
-                self.renew(&self.keys.revision_link(repository, digest));
-                read(digest)?
+            Reference::Digest(digest) => read(self, repository, digest)?,
+            Reference::Tag(tag) => {
+                self.find_tagged(repository, tag, |digest| read(self, repository, digest))?
             }
-            Reference::Tag(tag) => self.find_tagged(repository, tag, read)?,
         };
         match found {
             Some(found) => Ok(found),

@@ -16,6 +16,7 @@ mod naming;
 mod open;
 mod power_cut;
 mod referrers;
+mod renewal;
 mod reserve;
 mod scrub;
 mod uploads;
