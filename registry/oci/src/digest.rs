@@ -35,6 +35,11 @@ impl Algorithm {
             Self::Sha512 => 128,
         }
     }
+
+    fn is_hex(self, encoded: &str) -> bool {
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        encoded.len() == self.hex_len() && encoded.bytes().all(is_digit)
+    }
 }
 
 impl fmt::Display for Algorithm {
@@ -95,7 +100,28 @@ impl Digest {
 
     /// Puts a digest together from the parts that a directory layout keeps apart.
     pub fn from_parts(algorithm: Algorithm, hex: &str) -> Result<Self, DigestError> {
-        format!("{algorithm}:{hex}").parse()
+        if algorithm.is_hex(hex) {
+            return Ok(Self::join(algorithm, |text| text.push_str(hex)));
+        }
+        format!("{algorithm}:{hex}").parse() // says what is wrong
+    }
+
+    /// The digest of these bytes of a hash.
+    pub fn from_sha256(bytes: &[u8; 32]) -> Self {
+        Self::join(Algorithm::Sha256, |text| push_hex(text, bytes))
+    }
+
+    /// The digest of these bytes of a hash.
+    pub fn from_sha512(bytes: &[u8; 64]) -> Self {
+        Self::join(Algorithm::Sha512, |text| push_hex(text, bytes))
+    }
+
+    fn join(algorithm: Algorithm, push_hex: impl FnOnce(&mut String)) -> Self {
+        let mut text = String::with_capacity(algorithm.as_str().len() + 1 + algorithm.hex_len());
+        text.push_str(algorithm.as_str());
+        text.push(':');
+        push_hex(&mut text);
+        Self { text, algorithm }
     }
 
     /// The algorithm in front of the colon.
@@ -124,10 +150,7 @@ impl FromStr for Digest {
             return Err(grammar());
         }
         let algorithm: Algorithm = name.parse()?;
-        let is_hex = encoded
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if encoded.len() != algorithm.hex_len() || !is_hex {
+        if !algorithm.is_hex(encoded) {
             let expected = algorithm.hex_len();
             return Err(DigestError::Encoded {
                 text: text.chars().take(200).collect(),
@@ -212,15 +235,10 @@ impl Hasher {
 
     /// The digest of everything taken in so far.
     pub fn finish(self) -> Digest {
-        let algorithm = self.algorithm();
-        let mut text = String::with_capacity(algorithm.as_str().len() + 1 + algorithm.hex_len());
-        text.push_str(algorithm.as_str());
-        text.push(':');
-        match self {
-            Self::Sha256(hash) => push_hex(&mut text, &hash.finalize()),
-            Self::Sha512(hash) => push_hex(&mut text, &hash.finalize()),
-        }
-        Digest { text, algorithm }
+        Digest::join(self.algorithm(), |text| match self {
+            Self::Sha256(hash) => push_hex(text, &hash.finalize()),
+            Self::Sha512(hash) => push_hex(text, &hash.finalize()),
+        })
     }
 }
 

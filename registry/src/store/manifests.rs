@@ -3,7 +3,6 @@
 //! Order of a push: content, link of the repository, entry among the referrers of the subject, then the tags. Each is
 //! durable before the next is written, so a tag never names what a power cut could take.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::manifest::{Manifest, stored_media_type};
 
 use super::collect::Root;
 use super::error::{Fault, ManifestError};
-use super::links::{exists, read_link, read_tag};
+use super::links::{exists, open_quietly, read_link, read_tag};
 use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
@@ -199,7 +198,7 @@ const MAX_STORED_BYTES: u64 = 32 << 20;
 
 /// Fails with [`io::ErrorKind::FileTooLarge`] when it is more than a manifest can be.
 pub(super) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = open_quietly(path)?;
     let length = file.metadata()?.len();
     if length > MAX_STORED_BYTES {
         return Err(io::Error::new(

@@ -1,9 +1,9 @@
 //! Says of what clients ask for by its digest that somebody wants it: clients ask what is there before they push what
 //! refers to it. A link comes in, its time changes; IO in blocking threads.
 //!
-//! Who is answered "it is there" finds it for half of a collection's grace: a link that is older than that is renewed
-//! before the answer, under its stripe. A collection looks at that time and removes the link under the same stripe, so
-//! it comes before the renewal, and the answer is "not there", or after it, and the link stays.
+//! Who is answered "it is there" finds it for a collection's grace, less half an hour: a link that is older than that is
+//! renewed before the answer, under its stripe. A collection looks at its time and removes it under the same stripe: before
+//! the renewal, and the answer is "not there", or not at all.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

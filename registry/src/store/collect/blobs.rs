@@ -11,7 +11,7 @@ use super::report::{CollectPhase, CollectProgress};
 use super::sweep::{BATCH, State, Sweep};
 use crate::store::disk::lock;
 use crate::store::error::Fault;
-use crate::store::links::names_in;
+use crate::store::links::{names_by_inode, names_in};
 use crate::store::{Inner, blocking};
 
 /// `blobs/<algorithm>/<first two digits>`.
@@ -81,7 +81,7 @@ impl State {
             .blobs()
             .join(part.algorithm.as_str())
             .join(&part.digits);
-        let names = names_in(&directory)?; // before the notes: whoever publishes tells so first
+        let names = names_by_inode(&directory)?; // before the notes: whoever publishes tells so first
         if !self.take_notes(inner)? {
             return Ok(Vec::new());
         }

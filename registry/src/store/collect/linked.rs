@@ -38,7 +38,7 @@ impl Inner {
     pub(super) fn linked(&self, name: &RepositoryName) -> Result<Linked, Fault> {
         let mut linked = Linked::default();
         for directory in [self.keys.revisions(name), self.keys.layers(name)] {
-            visit_digests(&directory, &mut |digest| {
+            visit_digests(&directory, &mut |digest, _| {
                 linked.0.insert(key(&digest));
                 Ok(())
             })?;

@@ -53,7 +53,7 @@ impl Inner {
             if linked.len() == node.named {
                 continue;
             }
-            let Some(by) = node.digest.digest() else { continue };
+            let by = node.digest.digest();
             let Some((_, Some(references))) = self.stored_references(name, &by)? else {
                 continue;
             };

@@ -51,7 +51,7 @@ impl Marking<'_> {
         let mut plan = RepositoryPlan::new(name.clone());
         plan.find_completed(inner, &linked)?;
         self.keep_untagged(inner, &mut graph, &mut plan)?;
-        if let Some(damaged) = graph.kept_and_damaged().and_then(|it| it.digest.digest()) {
+        if let Some(damaged) = graph.kept_and_damaged().map(|it| it.digest.digest()) {
             self.keep_everything(
                 &mut graph,
                 format!(
@@ -141,9 +141,7 @@ impl Marking<'_> {
         };
         plan.forget_records_of_kept(inner, graph)?;
         for index in loose {
-            let Some(digest) = graph.nodes()[index].digest.digest() else {
-                continue;
-            };
+            let digest = graph.nodes()[index].digest.digest();
             let record = self.ages.of(inner, &plan.name, &digest, self.options.interval)?;
             let link = inner.keys.revision_link(&plan.name, &digest);
             if record.age() < after || is_young(renewed_at(&link)?, self.now, self.options.grace) {
@@ -182,7 +180,8 @@ impl Marking<'_> {
             .copied()
             .filter(|named| graph.index_of(*named).is_none())
             .collect();
-        visit_digests(&inner.keys.layers(name), &mut |digest| {
+        let mut going = Vec::new();
+        visit_digests(&inner.keys.layers(name), &mut |digest, inode| {
             let path = inner.keys.layer_link(name, &digest);
             let is_named = self.keeps_all || named.contains(&key(&digest));
             let renewed = if is_named { None } else { renewed_at(&path)? };
@@ -190,7 +189,7 @@ impl Marking<'_> {
                 if renewed.is_some() {
                     self.report.examined.links += 1;
                     self.report.candidates.links += 1;
-                    plan.links.push(Packed::new(&digest));
+                    going.push((inode, Packed::new(&digest)));
                 }
                 return Ok(());
             }
@@ -202,6 +201,8 @@ impl Marking<'_> {
             }
             Ok(())
         })?;
+        going.sort_unstable_by_key(|(inode, _)| *inode); // see `names_by_inode`
+        plan.links = going.into_iter().map(|(_, digest)| digest).collect();
         Ok(gone)
     }
 }
@@ -209,7 +210,7 @@ impl Marking<'_> {
 impl Inner {
     fn graph(&self, name: &RepositoryName, linked: &Linked) -> Result<Graph, Fault> {
         let mut graph = Graph::default();
-        visit_digests(&self.keys.revisions(name), &mut |digest| {
+        visit_digests(&self.keys.revisions(name), &mut |digest, _| {
             // None: deleted meanwhile.
             if let Some((content, references)) = self.stored_references(name, &digest)? {
                 let subject = references.as_ref().and_then(|it| it.subject.as_ref()).map(key);

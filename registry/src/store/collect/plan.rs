@@ -99,9 +99,7 @@ impl Plan {
                 digest,
                 names,
             } => {
-                let Some(digest) = digest.digest() else {
-                    return Ok(());
-                };
+                let digest = digest.digest();
                 self.keep_content(&digest);
                 let Some(number) = self.by_name.get(&repository).copied() else {
                     return Ok(());
@@ -138,7 +136,7 @@ impl Plan {
         while let Some((digest, names)) = waiting.pop() {
             let name = self.repositories[number].name.clone();
             let names: Vec<Digest> = match names {
-                Some(names) => names.iter().filter_map(Packed::digest).collect(),
+                Some(names) => names.iter().map(Packed::digest).collect(),
                 None => match inner.stored_references(&name, &digest)? {
                     None => continue, // deleted meanwhile
                     Some((_, Some(references))) => references.digests,
@@ -161,9 +159,7 @@ impl Plan {
                 let digest = self.repositories[number].manifests[referrer as usize]
                     .digest
                     .digest();
-                if let Some(digest) = digest
-                    && self.rescue(number, key(&digest))
-                {
+                if self.rescue(number, key(&digest)) {
                     waiting.push((digest, None));
                 }
             }
@@ -194,7 +190,7 @@ impl Plan {
         }
         self.repositories[number].keeps_all = true;
         let name = self.repositories[number].name.clone();
-        visit_digests(&inner.keys.layers(&name), &mut |digest| {
+        visit_digests(&inner.keys.layers(&name), &mut |digest, _| {
             if let Some(content) = read_link(&inner.keys.layer_link(&name, &digest), &digest)? {
                 self.keep_content(&content);
             }
@@ -285,5 +281,5 @@ impl RepositoryPlan {
 }
 
 fn packed_key(packed: &Packed) -> Key {
-    packed.digest().as_ref().map_or(0, key)
+    key(&packed.digest())
 }

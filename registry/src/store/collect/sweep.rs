@@ -12,6 +12,7 @@ use portolan_oci::Digest;
 
 use super::arming::Notes;
 use super::mark::is_young;
+use super::packed::Packed;
 use super::plan::Plan;
 use super::report::{CollectPhase, CollectProgress, CollectReport};
 use super::{CollectError, Progress};
@@ -69,7 +70,7 @@ impl Sweep {
             for batch in links.chunks(BATCH) {
                 (self.progress)(CollectProgress::at(CollectPhase::Links, done, total));
                 done += batch.len() as u64;
-                let digests: Vec<Digest> = batch.iter().filter_map(super::packed::Packed::digest).collect();
+                let digests: Vec<Digest> = batch.iter().map(Packed::digest).collect();
                 let links = digests.clone();
                 let work = move |inner: &Inner, state: &mut State| state.remove_links(inner, number, &links);
                 if !self.batch(digests, Vec::new(), work).await? {
@@ -88,10 +89,10 @@ impl Sweep {
                 let plan = &mut lock(&self.state).plan.repositories[number];
                 (std::mem::take(&mut plan.records), std::mem::take(&mut plan.stale))
             };
-            let stale = stale.iter().filter_map(|packed| Some((packed.digest()?, None)));
+            let stale = stale.iter().map(|packed| (packed.digest(), None));
             let records = records
                 .into_iter()
-                .filter_map(|(packed, record)| Some((packed.digest()?, Some(record))));
+                .map(|(packed, record)| (packed.digest(), Some(record)));
             let all: Vec<_> = stale.chain(records).collect();
             for batch in all.chunks(BATCH) {
                 let batch = batch.to_vec();
@@ -134,7 +135,7 @@ impl Sweep {
             let plan = &mut lock(&self.state).plan.repositories[number];
             (plan.name.clone(), std::mem::take(&mut plan.completed))
         };
-        for manifest in manifests.iter().filter_map(super::packed::Packed::digest) {
+        for manifest in manifests.iter().map(Packed::digest) {
             let (inner, of, whose) = (Arc::clone(&self.inner), manifest.clone(), name.clone());
             let came = blocking(move || inner.came_since(&whose, &of)).await?;
             for part in came.chunks(COMPLETED) {
@@ -182,17 +183,12 @@ impl Sweep {
             let (mut removed, mut named) = (Vec::new(), Vec::new());
             for member in &members {
                 let candidate = &plan.manifests[*member as usize];
-                removed.extend(candidate.subject.as_ref().and_then(|subject| subject.digest()));
-                if let Some(digest) = candidate.digest.digest() {
-                    let stored = inner.stored_references(&plan.name, &digest)?;
-                    named.extend(
-                        stored
-                            .and_then(|(_, references)| references)
-                            .unwrap_or_default()
-                            .digests,
-                    );
-                    removed.push(digest);
-                }
+                removed.extend(candidate.subject.as_ref().map(|subject| subject.digest()));
+                let digest = candidate.digest.digest();
+                let stored = inner.stored_references(&plan.name, &digest)?;
+                let references = stored.and_then(|(_, references)| references);
+                named.extend(references.unwrap_or_default().digests);
+                removed.push(digest);
             }
             Ok::<_, Fault>((members, removed, named))
         })
@@ -251,9 +247,7 @@ impl State {
             if candidate.is_kept {
                 continue;
             }
-            let Some(digest) = candidate.digest.digest() else {
-                continue;
-            };
+            let digest = candidate.digest.digest();
             let renewed = renewed_at(&inner.keys.revision_link(&name, &digest))?;
             if is_young(renewed, self.now, self.grace) {
                 self.plan.keep_manifest(inner, number, digest)?; // somebody has asked for it
@@ -263,12 +257,11 @@ impl State {
         let mut going = Vec::new();
         for member in members {
             let candidate = &self.plan.repositories[number].manifests[*member as usize];
-            if !candidate.is_kept
-                && let Some(digest) = candidate.digest.digest()
-            {
+            if !candidate.is_kept {
+                let digest = candidate.digest.digest();
                 inner.collected.tell(&name, &digest, Instant::now());
                 links.push(inner.keys.revision_link(&name, &digest));
-                going.push((digest, candidate.subject.as_ref().and_then(|it| it.digest())));
+                going.push((digest, candidate.subject.as_ref().map(|it| it.digest())));
             }
         }
         // Both durably, lest a power cut bring them back and they speak for the same manifest, pushed again. What has lost

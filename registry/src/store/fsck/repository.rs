@@ -203,7 +203,7 @@ impl Look<'_> {
 
     fn read_layers(&mut self, name: &RepositoryName, has: &mut Has) {
         let directory = self.keys.layers(name);
-        let visited = visit_digests(&directory, &mut |digest| {
+        let visited = visit_digests(&directory, &mut |digest, _| {
             let path = self.keys.layer_link(name, &digest);
             if let Some(content) = self.link(name, &path, &digest) {
                 self.examined.links += 1;
