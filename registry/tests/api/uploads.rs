@@ -178,7 +178,7 @@ async fn an_upload_that_is_given_up_is_gone() {
 
 /// P63, P64.
 #[tokio::test]
-async fn sha512_is_taken_with_and_without_a_hint() {
+async fn a_sha512_upload_is_taken_with_and_without_a_hint() {
     let registry = open().await;
     let digest = Digest::of(Algorithm::Sha512, b"hello");
     for start in [
