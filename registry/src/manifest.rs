@@ -44,7 +44,7 @@ pub struct Edge {
 pub enum EdgeKind {
     /// Config or layer: must be in the repository.
     Blob,
-    /// Layer that clients may fetch elsewhere: need not be in the repository.
+    /// Layer of a type that clients fetch elsewhere: need not be in the repository.
     ForeignBlob,
     /// Entry of an index, a manifest or (build caches) a blob: may be pushed later, or never.
     Child,

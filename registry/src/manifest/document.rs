@@ -29,16 +29,13 @@ pub(super) struct Target {
     #[serde(default)]
     pub(super) media_type: Option<MediaType>,
     pub(super) digest: Digest,
-    #[serde(default)]
-    pub(super) urls: Option<Vec<String>>,
 }
 
 impl Target {
-    /// Whether clients may be expected to fetch it from elsewhere.
+    /// Whether it may be elsewhere. Only its type says so: `urls` name further places, which few clients look at.
     pub(super) fn is_foreign(&self) -> bool {
         self.media_type
             .as_ref()
             .is_some_and(MediaType::is_non_distributable)
-            || self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
     }
 }

@@ -185,27 +185,24 @@ fn build(media_type: MediaType, document: Document) -> Manifest {
         .as_ref()
         .and_then(|config| config.media_type.as_ref())
         .map(ToString::to_string);
-    let content = |target: Target| {
-        let kind = if target.is_foreign() {
+    let edge = |target: Target, kind| Edge {
+        digest: target.digest,
+        kind,
+    };
+    // nobody can do anything with an image whose config is elsewhere, whatever its type says
+    let config = document.config.into_iter();
+    let mut edges: Vec<Edge> = config.map(|it| edge(it, EdgeKind::Blob)).collect();
+    let layers = document.layers.into_iter().flatten();
+    for layer in layers.chain(document.blobs.into_iter().flatten()) {
+        let kind = if layer.is_foreign() {
             EdgeKind::ForeignBlob
         } else {
             EdgeKind::Blob
         };
-        Edge {
-            digest: target.digest,
-            kind,
-        }
-    };
-    let blobs = document.config.into_iter();
-    let blobs = blobs
-        .chain(document.layers.into_iter().flatten())
-        .chain(document.blobs.into_iter().flatten());
-    let mut edges: Vec<Edge> = blobs.map(content).collect();
+        edges.push(edge(layer, kind));
+    }
     let children = document.manifests.into_iter().flatten();
-    edges.extend(children.map(|target| Edge {
-        digest: target.digest,
-        kind: EdgeKind::Child,
-    }));
+    edges.extend(children.map(|it| edge(it, EdgeKind::Child)));
     Manifest {
         media_type,
         edges: unique_edges(edges),

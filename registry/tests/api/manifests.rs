@@ -102,6 +102,36 @@ async fn a_manifest_whose_blobs_are_missing_is_refused_and_they_are_named() {
     registry.get("/v2/b/manifests/v1").await.expect(404);
 }
 
+/// P96, P97: only layers of the types made for it may be elsewhere; `urls` exempt nothing, and a config is always needed.
+#[tokio::test]
+async fn what_an_image_says_to_be_elsewhere_is_missing_all_the_same() {
+    let registry = open().await;
+    registry.push_blob("a", b"{}").await;
+    let (absent, nondistributable) = (
+        Manifest::index(&[]).digest,
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    );
+    let elsewhere = |media_type: &str| serde_json::json!({"mediaType": media_type, "size": 1, "digest": absent, "urls": ["https://example.com/x"]});
+    let image = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut document: serde_json::Value =
+            serde_json::from_str(&Manifest::image(&absent, 1, None).text).unwrap();
+        change(&mut document);
+        Manifest::new(OCI_MANIFEST, document.to_string())
+    };
+    for refused in [
+        image(&|it| it["layers"] = serde_json::json!([elsewhere("application/octet-stream")])),
+        image(&|it| {
+            it["layers"] = serde_json::json!([]);
+            it["config"] = elsewhere(nondistributable);
+        }),
+    ] {
+        let answer = registry.put_manifest("a", "v1", &refused).await.expect(400);
+        assert_eq!(answer.code(), "MANIFEST_BLOB_UNKNOWN", "{}", refused.text);
+    }
+    let foreign = image(&|it| it["layers"] = serde_json::json!([elsewhere(nondistributable)]));
+    registry.put_manifest("a", "v1", &foreign).await.expect(201);
+}
+
 #[tokio::test]
 async fn what_is_no_manifest_is_refused() {
     let registry = open().await;
