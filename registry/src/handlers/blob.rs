@@ -64,14 +64,14 @@ fn found(call: &Call<'_>, content: &BlobContent, etag: &str) -> Answer {
     }
 }
 
-/// A range that is meant for other content than this is no range.
+/// A range that is meant for other content than this is no range, and only `GET` has any (RFC 9110, 14.2).
 fn asked_range(call: &Call<'_>, size: u64, etag: &str) -> RangeRequest {
     let headers = &call.parts.headers;
     let same = headers
         .get(IF_RANGE)
         .is_none_or(|condition| condition.as_bytes() == etag.as_bytes());
     match headers.get(RANGE).and_then(|range| range.to_str().ok()) {
-        Some(range) if same => RangeRequest::parse(range, size),
+        Some(range) if same && !call.head => RangeRequest::parse(range, size),
         _ => RangeRequest::Whole,
     }
 }

@@ -77,6 +77,21 @@ async fn one_range_is_answered_with_that_part() {
     }
 }
 
+/// P47, P48.
+#[tokio::test]
+async fn head_tells_of_the_whole_blob_whatever_range_is_asked_for() {
+    let registry = open().await;
+    let digest = registry.push_blob("a", b"hello world").await;
+    for range in ["bytes=0-0", "bytes=0-1,3-4", "bytes=11-"] {
+        let asking = registry
+            .asking(Method::HEAD, &format!("/v2/a/blobs/{digest}"))
+            .header("range", range);
+        let answer = asking.send().await.expect(200);
+        assert_eq!(answer.header("content-length"), "11", "{range}");
+        assert_eq!(answer.header("content-range"), "", "{range}");
+    }
+}
+
 /// P49.
 #[tokio::test]
 async fn several_ranges_are_answered_in_one_multipart_body() {
