@@ -52,16 +52,17 @@ pub enum RouteError {
 /// Understands one request.
 pub fn parse(method: &Method, path: &str, query: &str) -> Result<Operation, RouteError> {
     let path = query::decode(path).ok_or(RouteError::Encoding)?;
+    if path == "/token" {
+        // its query is a form, in which the names of users may hold anything
+        return only(method, "GET, POST", &[Method::GET, Method::POST], || {
+            Ok(Operation::IssueToken)
+        });
+    }
     let query = Query::parse(query).ok_or(RouteError::Encoding)?;
     match path.as_str() {
         "/v2" | "/v2/" => {
             return only(method, "GET, HEAD", &[Method::GET, Method::HEAD], || {
                 Ok(Operation::Ping)
-            });
-        }
-        "/token" => {
-            return only(method, "GET, POST", &[Method::GET, Method::POST], || {
-                Ok(Operation::IssueToken)
             });
         }
         "/v2/_catalog" => {

@@ -158,6 +158,7 @@ mod tests {
         );
     }
 
+    /// P26: the name of a scope may hold a colon, and is no repository of ours then.
     #[test]
     fn what_is_unknown_grants_nothing() {
         for text in [

@@ -7,12 +7,30 @@ use percent_encoding::percent_decode_str;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
 
+/// What a request may be decided by. Anything else only comes back in the address of a next page.
+const MEANT: [&str; 8] = [
+    "artifactType",
+    "digest",
+    "digest-algorithm",
+    "from",
+    "last",
+    "mount",
+    "n",
+    "tag",
+];
+
 impl Query {
-    /// Decodes once; `None` when that leaves no plain text.
+    /// Decodes once; `None` when that leaves no plain text of a parameter that means something here.
     pub fn parse(query: &str) -> Option<Self> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(key)?, decode(value)?))
+            let key = decode_lossily(key);
+            let value = if MEANT.contains(&key.as_str()) {
+                decode(value)?
+            } else {
+                decode_lossily(value)
+            };
+            Some((key, value))
         });
         pairs.collect::<Option<_>>().map(Self)
     }
@@ -60,6 +78,10 @@ pub(super) fn decode(text: &str) -> Option<String> {
     let decoded = decode_any(text)?;
     let clean = !decoded.chars().any(|c| c == '%' || c == '\\' || c.is_control());
     clean.then_some(decoded)
+}
+
+fn decode_lossily(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn decode_any(text: &str) -> Option<String> {

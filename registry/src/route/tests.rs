@@ -118,6 +118,19 @@ fn digests_are_decoded_once_and_never_twice() {
     );
 }
 
+/// P7, P61.
+#[test]
+fn parameters_that_mean_nothing_may_be_anything_and_those_that_do_are_plain_text() {
+    let tags = |query: &str| parse(&Method::GET, "/v2/a/tags/list", query);
+    let expected = Ok(Operation::ListTags(name("a"), Page::default()));
+    for query in ["x=%2525", "account=DOM%5Cann", "x=%ff", "%25=1", "x=%00"] {
+        assert_eq!(tags(query), expected, "{query}");
+    }
+    for query in ["last=%2525", "last=a%5Cb", "last=%ff", "n=%00", "l%61st=%2525"] {
+        assert_eq!(tags(query), Err(RouteError::Encoding), "{query}");
+    }
+}
+
 /// P61, P77.
 #[test]
 fn an_upload_is_finished_whatever_else_the_query_holds() {

@@ -77,6 +77,27 @@ async fn a_login_asks_for_no_scope_and_gets_a_token_without_rights() {
     assert_eq!(challenge["scope"], "repository:team/a:pull");
 }
 
+/// P26, P61: clients send the name once more in the query, where it may hold what no path may.
+#[tokio::test]
+async fn users_whose_names_hold_backslashes_and_percent_signs_log_in() {
+    let registry = guarded().await;
+    let mut users = usual_users();
+    let names = ["DOM\\ann", "100%", "a%5Cb"];
+    users.extend(names.map(|name| user(name, "team/**", &[Action::Pull])));
+    write_users(&registry.files(), users);
+    for name in names {
+        let account = name.replace('%', "%25").replace('\\', "%5C");
+        let path = format!("/token?account={account}&service=svc&scope=repository:team/a:pull");
+        eventually("the user is known", || async {
+            let asking = registry.asking(Method::GET, &path).basic(name, PASSWORD);
+            let answer = asking.send().await;
+            assert!(answer.status == 200 || answer.status == 401, "{answer:?}");
+            answer.status == 200
+        })
+        .await;
+    }
+}
+
 /// P29.
 #[tokio::test]
 async fn wrong_or_missing_credentials_get_no_token() {
@@ -113,6 +134,11 @@ async fn a_token_holds_what_is_granted_of_what_is_asked() {
     );
     assert_eq!(
         scope("scope=repository:team/a:*&scope=repository:other:pull").await,
+        "repository:team/a:pull"
+    );
+    // the port of another registry is part of the name, and costs the other scopes nothing
+    assert_eq!(
+        scope("scope=repository:other:5000/team/a:pull&scope=repository:team/a:pull").await,
         "repository:team/a:pull"
     );
     let joined =
