@@ -118,7 +118,7 @@ impl From<RouteError> for ApiError {
             RouteError::Encoding | RouteError::Name(_) => Self::new(ErrorCode::NameInvalid, message),
             // the specification has no code for a tag that cannot be
             RouteError::Tag(_) => Self::new(ErrorCode::ManifestInvalid, message),
-            RouteError::Digest(_) | RouteError::NoDigest => Self::new(ErrorCode::DigestInvalid, message),
+            RouteError::Digest(_) => Self::new(ErrorCode::DigestInvalid, message),
             RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, message),
             RouteError::PageSize(_) => {
                 Self::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)

@@ -58,7 +58,10 @@ pub async fn handle(call: &Call<'_>, operation: Operation, body: &mut RequestBod
         Operation::StartUpload(name, start) => upload::start(call, &name, start, body).await,
         Operation::ReadUpload(name, id) => upload::read(call, &name, &id).await,
         Operation::AppendUpload(name, id) => upload::append(call, &name, &id, body).await,
-        Operation::FinishUpload(name, id, digest) => upload::finish(call, &name, &id, &digest, body).await,
+        Operation::FinishUpload(name, id, Ok(digest)) => {
+            upload::finish(call, &name, &id, &digest, body).await
+        }
+        Operation::FinishUpload(name, id, Err(none)) => upload::undigested(call, &name, &id, &none).await,
         Operation::CancelUpload(name, id) => upload::cancel(call, &name, &id).await,
         Operation::ListReferrers(name, digest, page) => referrers::list(call, &name, &digest, page).await,
     }

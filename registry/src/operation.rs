@@ -1,6 +1,6 @@
 //! What a request asks for: the one vocabulary of routing, authorization, logs and metrics. Pure data.
 
-use portolan_oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
+use portolan_oci::{Algorithm, Digest, DigestError, Reference, RepositoryName, Tag, UploadId};
 
 /// A request, understood. Everything that decides whether it may be done is in here, so that nothing can be
 /// authorized as one thing and carried out as another.
@@ -30,8 +30,9 @@ pub enum Operation {
     ReadUpload(RepositoryName, UploadId),
     /// Add bytes to an upload.
     AppendUpload(RepositoryName, UploadId),
-    /// Add the last bytes to an upload and make it a blob.
-    FinishUpload(RepositoryName, UploadId, Digest),
+    /// Add the last bytes to an upload and make it a blob. Without a digest it is refused, but what comes after that
+    /// is decided first: the refusal says where the upload stands.
+    FinishUpload(RepositoryName, UploadId, Result<Digest, NoDigest>),
     /// Give an upload up.
     CancelUpload(RepositoryName, UploadId),
     /// List the manifests whose subject is this one.
@@ -56,6 +57,17 @@ pub enum UploadStart {
     Whole(Digest),
     /// Take the blob from another repository (or from any that may be read); a session when that cannot be.
     Mount(Digest, Option<RepositoryName>),
+}
+
+/// The last request of an upload does not say what was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDigest {
+    /// Not at all.
+    #[error("the request that finishes an upload must have a digest parameter, as in ?digest=sha256:<hex>")]
+    Missing,
+    /// Not in a way that can be used.
+    #[error(transparent)]
+    Unusable(#[from] DigestError),
 }
 
 /// Which part of a list is asked for.

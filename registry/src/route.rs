@@ -11,7 +11,7 @@ use portolan_oci::{
     TagError, UploadId,
 };
 
-use crate::operation::{Operation, Page, ReferrersPage, UploadStart};
+use crate::operation::{NoDigest, Operation, Page, ReferrersPage, UploadStart};
 pub use query::Query;
 
 /// Why a request is no operation.
@@ -41,9 +41,6 @@ pub enum RouteError {
     /// No session ever had such an identifier.
     #[error("\"{0}\" is no upload of this registry")]
     UploadId(String),
-    /// The last request of an upload does not say what was uploaded.
-    #[error("the request that finishes an upload must have a digest parameter, as in ?digest=sha256:<hex>")]
-    NoDigest,
     /// `n` is no number.
     #[error("n is \"{0}\"; write a number such as n=100")]
     PageSize(String),
@@ -193,8 +190,9 @@ fn upload(method: &Method, name: &str, id: &str, query: &Query) -> Result<Operat
         Method::GET | Method::HEAD => Ok(Operation::ReadUpload(name, id()?)),
         Method::PATCH => Ok(Operation::AppendUpload(name, id()?)),
         Method::PUT => {
-            let digest = query.first("digest").ok_or(RouteError::NoDigest)?;
-            Ok(Operation::FinishUpload(name, id()?, digest.parse()?))
+            let digest = query.first("digest").ok_or(NoDigest::Missing);
+            let digest = digest.and_then(|digest| Ok(digest.parse()?));
+            Ok(Operation::FinishUpload(name, id()?, digest))
         }
         Method::DELETE => Ok(Operation::CancelUpload(name, id()?)),
         _ => Err(RouteError::Method {

@@ -9,7 +9,7 @@ use portolan_oci::{Algorithm, ContentRange, Digest, ErrorCode, RepositoryName, U
 
 use super::{Answer, Call, digest_header, empty, header, location};
 use crate::error::ApiError;
-use crate::operation::UploadStart;
+use crate::operation::{NoDigest, UploadStart};
 use crate::request_body::RequestBody;
 use crate::store::{Chunk, MountSource, UploadError};
 
@@ -80,7 +80,7 @@ pub(super) async fn append(
     match call.app.store.upload_append(name, id, chunk, &mut *body).await {
         Ok(status) => Ok(progress(StatusCode::ACCEPTED, name, id, status.offset)),
         Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
-        Err(error) => Err(refused(error, name, Some(id))),
+        Err(error) => Err(refused_now(call, error, name, id).await),
     }
 }
 
@@ -101,8 +101,19 @@ pub(super) async fn finish(
         Err(UploadError::Unknown) if call.app.store.blob_open(name, digest).await.is_ok() => {
             Ok(created(name, digest))
         }
-        Err(error) => Err(refused(error, name, Some(id))),
+        Err(error) => Err(refused_now(call, error, name, id).await),
     }
+}
+
+/// The upload goes on: the client may say what it is in its next request.
+pub(super) async fn undigested(
+    call: &Call<'_>,
+    name: &RepositoryName,
+    id: &UploadId,
+    none: &NoDigest,
+) -> Answer {
+    let refusal = ApiError::new(ErrorCode::DigestInvalid, none.to_string());
+    Err(with_progress(refusal, name, id, offset(call, name, id).await?))
 }
 
 pub(super) async fn cancel(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Answer {
@@ -226,6 +237,19 @@ fn refused(error: UploadError, name: &RepositoryName, id: Option<&UploadId>) -> 
     match id {
         None => refusal,
         Some(id) => with_progress(refusal, name, id, offset),
+    }
+}
+
+/// The same for a request with a body. A fault of the volume does not say where the session stands, if it goes on.
+async fn refused_now(call: &Call<'_>, error: UploadError, name: &RepositoryName, id: &UploadId) -> ApiError {
+    let is_fault = matches!(error, UploadError::Fault(_));
+    let refusal = refused(error, name, Some(id));
+    if !is_fault {
+        return refusal;
+    }
+    match call.app.store.upload_status(name, id).await {
+        Ok(status) => with_progress(refusal, name, id, status.offset),
+        Err(_) => refusal,
     }
 }
 

@@ -135,7 +135,8 @@ fn parameters_that_mean_nothing_may_be_anything_and_those_that_do_are_plain_text
 #[test]
 fn an_upload_is_finished_whatever_else_the_query_holds() {
     let finish = |query: &str| parse(&Method::PUT, &format!("/v2/a/blobs/uploads/{UPLOAD}"), query);
-    let expected = Operation::FinishUpload(name("a"), UPLOAD.parse().unwrap(), DIGEST.parse().unwrap());
+    let with = |digest| Operation::FinishUpload(name("a"), UPLOAD.parse().unwrap(), digest);
+    let expected = with(Ok(DIGEST.parse().unwrap()));
     for query in [
         format!("digest={DIGEST}"),
         format!("_state=x&digest={DIGEST}"),
@@ -143,7 +144,9 @@ fn an_upload_is_finished_whatever_else_the_query_holds() {
     ] {
         assert_eq!(finish(&query), Ok(expected.clone()), "{query}");
     }
-    assert_eq!(finish(""), Err(RouteError::NoDigest));
+    assert_eq!(finish(""), Ok(with(Err(NoDigest::Missing))));
+    let unusable = "md5:abc".parse::<Digest>().unwrap_err();
+    assert_eq!(finish("digest=md5:abc"), Ok(with(Err(unusable.into()))));
 }
 
 /// P122.

@@ -94,6 +94,7 @@ fn is_reserve_held(mounted: &Mounted) -> bool {
     status["volume"]["reserveHeld"].as_bool().unwrap()
 }
 
+/// P71.
 #[tokio::test]
 async fn a_full_volume_serves_pulls_deletes_and_collects_and_takes_pushes_again() {
     full_volume(TMPFS).await;
@@ -117,7 +118,17 @@ async fn full_volume(mount: &str) {
     let kept_bytes = reserved_bytes(&volume);
     assert!(kept_bytes > 100 << 10, "{kept_bytes}");
 
+    let begun = target.post("/v2/a/blobs/uploads/").await.expect(202);
+    let upload = begun.header("location");
+
     fill(&volume);
+    let chunk = target.asking(Method::PATCH, upload).body("chunk");
+    let refused = chunk.send().await.expect(507);
+    assert_eq!(
+        (refused.header("location"), refused.header("range")),
+        (upload, "0-0"),
+        "the upload goes on, and the client is not told where"
+    );
     let refused = push_blob(target, b"more".to_vec()).await.expect(507);
     assert!(
         refused.text().contains("volume is full: delete images"),

@@ -307,6 +307,36 @@ async fn an_unreadable_content_range_is_answered_with_where_the_upload_stands() 
     assert_eq!(chunk("x-y", gone).await.expect(404).code(), "BLOB_UPLOAD_UNKNOWN");
 }
 
+/// P71, P77: what was sent so far counts, and the next request may say what it is.
+#[tokio::test]
+async fn an_upload_that_is_finished_without_a_usable_digest_goes_on() {
+    let registry = open().await;
+    let location = begin(&registry).await;
+    let id = location.rsplit_once('/').unwrap().1;
+    registry
+        .asking(Method::PATCH, &location)
+        .body("hello")
+        .send()
+        .await
+        .expect(202);
+    for query in ["", "?digest=", "?digest=md5:abc", "?digest=sha256:short"] {
+        let asking = registry.asking(Method::PUT, &format!("{location}{query}"));
+        let answer = asking.body("lost").send().await.expect(400);
+        assert_eq!(answer.code(), "DIGEST_INVALID", "{query}");
+        assert_eq!(
+            (answer.header("location"), answer.header("range")),
+            (location.as_str(), "0-4"),
+            "{query}"
+        );
+        assert_eq!(answer.header("docker-upload-uuid"), id, "{query}");
+    }
+    let put = registry.asking(Method::PUT, &format!("{location}?digest={}", sha256(b"hello")));
+    put.send().await.expect(201);
+    assert_pushed(&registry, b"hello").await;
+    let gone = registry.asking(Method::PUT, &location).send().await.expect(404);
+    assert_eq!(gone.code(), "BLOB_UPLOAD_UNKNOWN");
+}
+
 /// P83.
 #[tokio::test]
 async fn a_blob_larger_than_allowed_is_refused_early_or_late_and_its_upload_is_gone() {
