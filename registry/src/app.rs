@@ -143,7 +143,7 @@ impl App {
                 );
                 return Err(ApiError::new(ErrorCode::Denied, message));
             }
-            Decision::Hide => return Err(handlers::hidden(&operation)),
+            Decision::Hide => return handlers::hidden(&operation),
         };
         request_head::check_name(parts, &operation)?;
         let call = handlers::Call {

@@ -68,13 +68,14 @@ pub async fn handle(call: &Call<'_>, operation: Operation, body: &mut RequestBod
 }
 
 /// The answer to who may not know what is there: as if it were not.
-pub fn hidden(operation: &Operation) -> ApiError {
+pub fn hidden(operation: &Operation) -> Answer {
     let code = match operation {
+        Operation::ListReferrers(_, _, page) => return Ok(referrers::hidden(page)),
         Operation::ReadBlob(..) => ErrorCode::BlobUnknown,
         Operation::ReadManifest(..) => ErrorCode::ManifestUnknown,
         _ => ErrorCode::NameUnknown,
     };
-    ApiError::new(code, code.message())
+    Err(ApiError::new(code, code.message()))
 }
 
 /// A list without `n` ends here, too: what one answer may hold.

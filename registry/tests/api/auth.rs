@@ -3,7 +3,7 @@
 use http::Method;
 use portolan_config::Auth;
 
-use crate::fixture::{PASSWORD, guarded, started, usual_users, write_users};
+use crate::fixture::{Manifest, OCI_INDEX, PASSWORD, guarded, started, usual_users, write_users};
 
 /// P1.
 #[tokio::test]
@@ -114,6 +114,32 @@ async fn who_may_only_push_can_push_although_probing_finds_nothing() {
     let location = location.header("location").to_owned();
     ask(Method::GET, location.clone()).await.expect(204);
     ask(Method::DELETE, location).await.expect(204);
+}
+
+/// P15, P109: 404 would tell clients that there are no such lists here, and they would look for tags instead.
+#[tokio::test]
+async fn who_may_only_push_gets_an_empty_list_of_referrers() {
+    let registry = guarded().await;
+    let subject = Manifest::index(&[]);
+    let text = serde_json::json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "artifactType": "example/signature",
+        "subject": {"mediaType": OCI_INDEX, "size": subject.text.len(), "digest": subject.digest},
+    });
+    let put = registry.asking(Method::PUT, "/v2/team/a/manifests/signature");
+    let put = put.basic("root", PASSWORD).header("content-type", OCI_INDEX);
+    put.body(text.to_string()).send().await.expect(201);
+    let path = format!(
+        "/v2/team/a/referrers/{}?artifactType=example/signature",
+        subject.digest
+    );
+    for (name, listed) in [("reader", 1), ("dropbox", 0)] {
+        let asking = registry.asking(Method::GET, &path).basic(name, PASSWORD);
+        let answer = asking.send().await.expect(200);
+        assert_eq!(answer.header("content-type"), OCI_INDEX);
+        assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+        let list = answer.json()["manifests"].as_array().unwrap().len();
+        assert_eq!(list, listed, "{name}");
+    }
 }
 
 /// P126.
