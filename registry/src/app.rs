@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use futures::FutureExt as _;
-use http::header::{HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use jiff::Timestamp;
 use portolan_oci::{ErrorCode, headers};
 
@@ -74,6 +74,8 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         let query = parts.uri.query().unwrap_or_default();
         Ok(route::parse(&parts.method, parts.uri.path(), query)?)
     });
+    let is_read_only = app.store.read_only().is_some();
+    let left = operation.as_ref().map_or("", |it| it.methods_left(is_read_only));
     let mut entry = Entry::new(&parts, &operation, request_id.clone(), app.metrics.clone());
 
     let answered = AssertUnwindSafe(app.answer(operation, &parts, &mut body, &mut entry))
@@ -96,6 +98,10 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         http::header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = response.headers_mut().entry(ALLOW);
+        allow.or_insert(HeaderValue::from_static(left));
+    }
     entry.received = body.received();
     Logged::wrap(response, entry)
 }

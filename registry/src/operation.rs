@@ -80,6 +80,16 @@ pub struct Page {
 }
 
 impl Operation {
+    /// The methods that are left at its path when this one is refused for what the registry is or holds at present.
+    pub fn methods_left(&self, is_read_only: bool) -> &'static str {
+        match self {
+            Self::IssueToken => "GET",
+            Self::StartUpload(..) => "",
+            Self::DeleteManifest(..) if !is_read_only => "GET, HEAD, PUT",
+            _ => "GET, HEAD",
+        }
+    }
+
     /// A short stable name for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {

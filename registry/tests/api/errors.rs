@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::fixture::{open, started};
+use crate::fixture::{Manifest, Registry, guarded, open, started};
 
 /// P2, P6, P11, P12, P14.
 #[tokio::test]
@@ -36,6 +36,48 @@ async fn a_method_that_is_not_possible_is_answered_with_those_that_are() {
         .await
         .expect(405);
     assert_eq!(answer.header("allow"), "GET, HEAD, PUT, DELETE");
+}
+
+/// P11: also where the method exists, but not here or not now.
+#[tokio::test]
+async fn what_is_switched_off_or_in_the_way_is_refused_with_the_methods_that_are_left() {
+    let allowed = async |registry: &Registry, method: Method, path: String| {
+        let answer = registry.asking(method, &path).send().await.expect(405);
+        let allow = answer.headers.get("allow");
+        allow.expect("an Allow header").to_str().unwrap().to_owned()
+    };
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let index = Manifest::index(&[&image]);
+    registry.put_manifest("a", "multi", &index).await.expect(201);
+    let layer = registry.push_blob("a", b"layer").await;
+    let (blob, child) = (
+        format!("/v2/a/blobs/{layer}"),
+        format!("/v2/a/manifests/{}", image.digest),
+    );
+    assert_eq!(
+        allowed(&registry, Method::DELETE, blob.clone()).await,
+        "GET, HEAD"
+    );
+    assert_eq!(
+        allowed(&registry, Method::DELETE, child.clone()).await,
+        "GET, HEAD, PUT"
+    );
+    let keeping = started(|config, _| config.storage.delete_enabled = false).await;
+    assert_eq!(allowed(&keeping, Method::DELETE, blob.clone()).await, "GET, HEAD");
+    assert_eq!(
+        allowed(&keeping, Method::DELETE, child.clone()).await,
+        "GET, HEAD, PUT"
+    );
+    let reading = started(|config, _| config.storage.read_only = true).await;
+    assert_eq!(
+        allowed(&reading, Method::DELETE, child.clone()).await,
+        "GET, HEAD"
+    );
+    let start = "/v2/a/blobs/uploads/".to_owned();
+    assert_eq!(allowed(&reading, Method::POST, start).await, "");
+    let guarded = guarded().await;
+    assert_eq!(allowed(&guarded, Method::POST, "/token".to_owned()).await, "GET");
 }
 
 /// P12.
