@@ -134,6 +134,10 @@ impl HttpBody for Logged {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if matches!(self.entry.status, 204 | 304) {
+            // these have no length, not even 0 (RFC 9110, 8.6), and whoever sends them would make one of this
+            return SizeHint::default();
+        }
         self.inner.size_hint()
     }
 }

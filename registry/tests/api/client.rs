@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -161,6 +162,19 @@ impl Asking<'_> {
         async { sending.await.unwrap() }
     }
 
+    /// Over HTTP/2, which a client of a plain server has to know.
+    pub(crate) async fn send_http2(self) -> Answer {
+        let mut request = self.request.body(Full::new(self.body)).unwrap();
+        let host = request.headers_mut().remove("host").unwrap();
+        let uri = format!("http://{}{}", host.to_str().unwrap(), request.uri());
+        *request.uri_mut() = uri.parse().unwrap();
+        let io = TokioIo::new(self.target.connect().await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        read(response).await.unwrap()
+    }
+
     pub(crate) fn try_send(self) -> impl Future<Output = Result<Answer, Failure>> + use<> {
         exchange(
             self.target.clone(),
@@ -177,13 +191,17 @@ async fn exchange(target: Target, request: Request<Full<Bytes>>) -> Result<Answe
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await?.to_bytes(),
-        })
+        read(response).await
     }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
+    let (head, body) = response.into_parts();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.collect().await?.to_bytes(),
+    })
 }
 
 /// The parameters of a challenge, by name.

@@ -15,6 +15,7 @@ mod failing_disk;
 mod fixture;
 mod full_volume;
 mod golden;
+mod http_versions;
 mod lists;
 mod manifests;
 mod mounted;
