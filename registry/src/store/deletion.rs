@@ -2,6 +2,8 @@
 //!
 //! Top-down: tags, the link of the repository, then what is kept about it. Content stays until it is collected.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
@@ -9,7 +11,7 @@ use portolan_oci::{Digest, RepositoryName, Tag};
 use crate::manifest::{Manifest, stored_names};
 
 use super::error::{Fault, ManifestError};
-use super::links::{digests_in, exists};
+use super::links::{digests_in, exists, read_link};
 use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
@@ -32,11 +34,13 @@ impl Store {
         precondition: Precondition,
     ) -> Result<(), ManifestError> {
         let permit = self.inner.permit().await?;
+        let link = self.inner.keys.revision_link(repository, digest);
+        let strangers = self.inner.strangers_to(link, repository, digest).await?;
         // While this is held nobody can let a further tag or index name the manifest.
         let stripes = self.inner.hold_with_named(repository, digest).await?;
         let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         let tags = blocking(move || {
-            let tags = inner.check_deletable(&name, &wanted)?;
+            let tags = inner.check_deletable(&name, &wanted, &strangers)?;
             inner.check_manifest(&name, &wanted, &precondition)?;
             Ok::<_, ManifestError>(tags)
         })
@@ -58,14 +62,52 @@ impl Store {
 }
 
 impl Inner {
-    /// The first manifest of a repository that needs `digest`. Reads all of them. One whose content is gone can no
-    /// longer be pulled, and needs nothing.
+    /// Those manifests of a repository that certainly never need `digest`, if `link` is there at all: they were read, and
+    /// the bytes of a digest never change. Without locks, so that under them only the rest has to be read. It ends at
+    /// the first that does need it.
+    pub(super) async fn strangers_to(
+        self: &Arc<Self>,
+        link: PathBuf,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<HashSet<Digest>, Fault> {
+        let (inner, repository, digest) = (Arc::clone(self), repository.clone(), digest.clone());
+        blocking(move || {
+            let mut strangers = HashSet::new();
+            if !exists(&link)? {
+                return Ok(strangers);
+            }
+            for revision in digests_in(&inner.keys.revisions(&repository))? {
+                // what another registry has stored under another digest may be pushed again under this one
+                let link = inner.keys.revision_link(&repository, &revision);
+                if !matches!(read_link(&link, &revision), Ok(Some(content)) if content == revision) {
+                    continue;
+                }
+                match inner.read_manifest(&repository, &revision) {
+                    Ok(Some(manifest)) if stored_names(&manifest.bytes, &digest) => break,
+                    Ok(Some(_)) => {
+                        strangers.insert(revision);
+                    }
+                    Ok(None) | Err(_) => {} // gone, or to be healed by the next push
+                }
+            }
+            Ok(strangers)
+        })
+        .await
+    }
+
+    /// The first manifest of a repository that needs `digest`. Reads all but the `strangers`. One whose content is gone
+    /// can no longer be pulled, and needs nothing.
     pub(super) fn find_referrer_of(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        strangers: &HashSet<Digest>,
     ) -> Result<Option<Digest>, Fault> {
         for revision in digests_in(&self.keys.revisions(repository))? {
+            if strangers.contains(&revision) {
+                continue;
+            }
             match self.read_manifest(repository, &revision) {
                 Ok(Some(manifest)) if stored_names(&manifest.bytes, digest) => return Ok(Some(revision)),
                 Ok(_) | Err(Fault::Damaged { .. }) => {}
@@ -80,11 +122,12 @@ impl Inner {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        strangers: &HashSet<Digest>,
     ) -> Result<Vec<Tag>, ManifestError> {
         if !exists(&self.keys.revision_link(repository, digest))? {
             return Err(self.unknown_manifest(repository, digest.as_str())?);
         }
-        if let Some(by) = self.find_referrer_of(repository, digest)? {
+        if let Some(by) = self.find_referrer_of(repository, digest, strangers)? {
             return Err(ManifestError::Referenced {
                 digest: digest.clone(),
                 by,

@@ -7,6 +7,7 @@ mod collect;
 mod compatibility;
 mod concurrency;
 mod crash;
+mod deletion;
 mod faults;
 mod fsck;
 mod holds;
