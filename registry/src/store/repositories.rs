@@ -15,7 +15,8 @@ use super::{Inner, Page, Store, blocking};
 
 impl Store {
     /// A page of the names of those repositories that are `wanted`, in byte order, beginning behind `after`, which need not
-    /// exist. The directories are walked once, and no further than to the end of the page.
+    /// exist. The directories are walked once, and no further than to the end of the page; of repositories that are not
+    /// wanted nothing else is looked at.
     pub async fn repositories(
         &self,
         after: Option<&str>,
@@ -31,10 +32,8 @@ impl Store {
             if limit == 0 {
                 return Ok(page);
             }
-            inner.walk_repositories(after.as_deref(), &mut |name| {
-                if !wanted(&name) {
-                    return Ok(true);
-                }
+            let after = after.as_deref().unwrap_or("");
+            walk(&inner.keys, "", after, &wanted, &mut |name| {
                 page.has_more = page.items.len() == limit;
                 if !page.has_more {
                     page.items.push(name);
@@ -68,10 +67,16 @@ pub(super) fn walk_repositories(
     after: Option<&str>,
     visit: &mut Visit<'_>,
 ) -> Result<(), Fault> {
-    walk(keys, "", after.unwrap_or(""), visit).map(drop)
+    walk(keys, "", after.unwrap_or(""), &|_| true, visit).map(drop)
 }
 
-fn walk(keys: &Keys, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result<bool, Fault> {
+fn walk(
+    keys: &Keys,
+    prefix: &str,
+    after: &str,
+    wanted: &dyn Fn(&RepositoryName) -> bool,
+    visit: &mut Visit<'_>,
+) -> Result<bool, Fault> {
     // `a-b` sorts between `a` and `a/b`: a name and what is below it are two entries of the order.
     let mut entries = Vec::new();
     for name in names_in(&keys.repositories().join(prefix))? {
@@ -84,10 +89,12 @@ fn walk(keys: &Keys, prefix: &str, after: &str, visit: &mut Visit<'_>) -> Result
     for entry in entries {
         let goes_on = if entry.ends_with('/') {
             let is_behind = entry.as_str() > after || after.starts_with(&entry);
-            !is_behind || leads_back(keys, &entry)? || walk(keys, &entry, after, visit)?
+            !is_behind || leads_back(keys, &entry)? || walk(keys, &entry, after, wanted, visit)?
         } else {
             match entry.parse::<RepositoryName>() {
-                Ok(name) if entry.as_str() > after && repository_exists(keys, &name)? => visit(name)?,
+                Ok(name) if entry.as_str() > after && wanted(&name) && repository_exists(keys, &name)? => {
+                    visit(name)?
+                }
                 _ => true,
             }
         };

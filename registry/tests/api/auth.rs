@@ -193,6 +193,31 @@ async fn the_catalog_lists_what_one_may_read() {
     assert_eq!((second, link.as_str()), (serde_json::json!(["team/b"]), ""));
 }
 
+/// P126: nor does it cost more than a name.
+#[tokio::test]
+async fn the_catalog_looks_at_nothing_that_one_may_not_read() {
+    let registry = guarded().await;
+    let digest = portolan_oci::Digest::of(portolan_oci::Algorithm::Sha256, b"x");
+    for repository in ["team/a", "vault/a"] {
+        let push = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        let asking = registry.asking(Method::POST, &push).basic("root", PASSWORD);
+        asking.body("x").send().await.expect(201);
+    }
+    // whoever looks at this one fails
+    let repositories = registry
+        .directory
+        .path()
+        .join("volume/docker/registry/v2/repositories");
+    std::os::unix::fs::symlink("_manifests", repositories.join("vault/a/_manifests")).unwrap();
+    let list = |name: &str| {
+        let asking = registry.asking(Method::GET, "/v2/_catalog");
+        asking.basic(name, PASSWORD).send_owned()
+    };
+    list("root").await.expect(500);
+    let listed = list("reader").await.expect(200);
+    assert_eq!(listed.json()["repositories"], serde_json::json!(["team/a"]));
+}
+
 /// P37.
 #[tokio::test]
 async fn a_blob_that_one_may_not_read_is_not_mounted_and_not_betrayed() {
