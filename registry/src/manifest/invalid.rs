@@ -41,4 +41,8 @@ pub enum InvalidManifest {
         "the manifest names {named} different blobs and manifests, and at most {most} are taken: split it into several, and push an index of them"
     )]
     NamesTooMuch { named: usize, most: usize },
+    #[error(
+        "the manifest has a subject, and artifact type and annotations of {listed} bytes; at most {most} are listed with what refers to a subject: put the rest into a blob"
+    )]
+    EntryTooLarge { listed: usize, most: usize },
 }

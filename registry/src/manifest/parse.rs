@@ -10,6 +10,10 @@ use super::{Edge, EdgeKind, Manifest, unique_edges};
 /// some thousand entries; each costs memory and time in every push, collection and check.
 const MOST_NAMED: usize = 5_000;
 
+/// So much may a manifest that is new add to the list of what refers to its subject. That list has pages of 4 MiB, of which
+/// many clients read the first: nobody shall fill it alone.
+const LARGEST_ENTRY: usize = 64 * 1024;
+
 /// What a media type makes of a document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -19,7 +23,8 @@ enum Kind {
 }
 
 impl Manifest {
-    /// Whether it names no more than what is pushed may. What is stored may, whoever has stored it.
+    /// Whether it names no more, and tells no more to those who ask for referrers, than what is pushed may. What is
+    /// stored may, whoever has stored it.
     pub fn check_bound(&self) -> Result<(), InvalidManifest> {
         let named = self.edges.len();
         if named > MOST_NAMED {
@@ -28,7 +33,20 @@ impl Manifest {
                 most: MOST_NAMED,
             });
         }
+        let listed = self.listed_bytes();
+        if self.subject.is_some() && listed > LARGEST_ENTRY {
+            return Err(InvalidManifest::EntryTooLarge {
+                listed,
+                most: LARGEST_ENTRY,
+            });
+        }
         Ok(())
+    }
+
+    /// What it adds to a list of referrers beside digest and size.
+    fn listed_bytes(&self) -> usize {
+        let entry = serde_json::json!([self.media_type, self.artifact_type, self.annotations]);
+        entry.to_string().len()
     }
 
     /// Checks a document. Without a `Content-Type` its own `mediaType` counts, and without that its shape; where two of

@@ -182,6 +182,70 @@ async fn referrers_are_listed_with_type_and_filtered_by_it() {
     );
 }
 
+/// An index without entries that refers to another manifest, with so many bytes of annotations.
+fn referrer(subject: &Manifest, artifact_type: &str, number: usize, bytes: usize) -> Manifest {
+    let text = json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "artifactType": artifact_type,
+        "annotations": {"number": number.to_string(), "large": "x".repeat(bytes)},
+        "subject": {"mediaType": subject.media_type, "size": subject.text.len(), "digest": subject.digest},
+    });
+    Manifest::new(OCI_INDEX, text.to_string())
+}
+
+/// P111, P112: common clients read one page, and take 4 MiB at most.
+#[tokio::test]
+async fn referrers_come_in_one_page_of_4_mib_and_a_link_leads_to_the_rest() {
+    let registry = open().await;
+    let subject = Manifest::index(&[]);
+    let push = async |artifact_type: &str, number: usize, bytes: usize| {
+        let manifest = referrer(&subject, artifact_type, number, bytes);
+        let digest = manifest.digest.as_str();
+        registry.put_manifest("a", digest, &manifest).await.expect(201);
+        manifest.digest.to_string()
+    };
+    let mut pushed = Vec::new();
+    for number in 0..70 {
+        pushed.push(push("example/a b+c", number, 62_000).await);
+    }
+    push("example/other", 70, 1).await;
+    pushed.sort_unstable();
+    let filter = "artifactType=example/a%20b%2Bc";
+    let mut path = Some(format!("/v2/a/referrers/{}?{filter}", subject.digest));
+    let (mut listed, mut lengths) = (Vec::new(), Vec::new());
+    while let Some(page) = path {
+        let answer = registry.get(&page).await.expect(200);
+        assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+        for entry in answer.json()["manifests"].as_array().unwrap() {
+            listed.push(entry["digest"].as_str().unwrap().to_owned());
+        }
+        lengths.push(answer.body.len());
+        path = next(&answer);
+        assert!(path.as_ref().is_none_or(|path| path.contains(filter)), "{path:?}");
+    }
+    assert_eq!(listed, pushed);
+    let mib = 1024 * 1024;
+    assert!(
+        matches!(lengths[..], [first, _] if (3 * mib..=4 * mib).contains(&first)),
+        "{lengths:?}"
+    );
+}
+
+/// P112: nobody fills the page that clients read alone.
+#[tokio::test]
+async fn a_referrer_that_would_be_a_large_entry_is_refused() {
+    let registry = open().await;
+    let subject = Manifest::index(&[]);
+    let large = referrer(&subject, "example/signature", 0, 64 * 1024);
+    let answer = registry.put_manifest("a", "large", &large).await.expect(400);
+    assert_eq!(answer.code(), "MANIFEST_INVALID");
+    assert!(answer.text().contains("65536"), "{answer:?}");
+    // what refers to nothing is in no list
+    let mut document: serde_json::Value = serde_json::from_str(&large.text).unwrap();
+    document.as_object_mut().unwrap().remove("subject");
+    let alone = Manifest::new(OCI_INDEX, document.to_string());
+    registry.put_manifest("a", "large", &alone).await.expect(201);
+}
+
 /// P110, P114: an index refers to something as an image does.
 #[tokio::test]
 async fn an_index_is_a_referrer_too() {
