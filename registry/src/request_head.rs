@@ -1,6 +1,7 @@
 //! How much a request may say before its body: the head in, nothing or a refusal out. Pure.
 //!
-//! The connection has a limit of its own (64 KiB in HTTP/1.1), beyond which the status is all that a client gets.
+//! The connection has a limit of its own (64 KiB in HTTP/1.1, 40 KiB in HTTP/2, path and query included), beyond which the
+//! status is all that a client gets.
 
 use http::StatusCode;
 use http::header::HOST;

@@ -75,6 +75,16 @@ mod tests {
         assert_eq!((texts.len(), ErrorCode::ALL.len()), (16, 16));
     }
 
+    /// P13: as in the table of the specification.
+    #[test]
+    fn codes_are_spelled_as_the_specification_wants() {
+        let texts: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        let expected = "BLOB_UNKNOWN BLOB_UPLOAD_INVALID BLOB_UPLOAD_UNKNOWN DIGEST_INVALID MANIFEST_BLOB_UNKNOWN \
+                        MANIFEST_INVALID MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED \
+                        UNSUPPORTED TOOMANYREQUESTS UNKNOWN UNAVAILABLE";
+        assert_eq!(texts.join(" "), expected);
+    }
+
     #[test]
     fn codes_are_upper_case_letters_and_underscores_with_an_error_status() {
         for code in ErrorCode::ALL {

@@ -188,7 +188,10 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn exchange(target: Target, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
     {
         let stream = target.connect().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // one per tag of a push, and more than a client of this library takes by itself
+        let mut builder = http1::Builder::new();
+        builder.max_headers(200);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let response = sender.send_request(request).await?;
         read(response).await

@@ -1,5 +1,7 @@
 //! Refusals: the status, the code, and that a client can always read them.
 
+use std::sync::atomic::Ordering;
+
 use http::Method;
 
 use crate::fixture::{Manifest, Registry, guarded, open, started};
@@ -86,6 +88,22 @@ async fn head_of_something_missing_has_the_status_and_no_body() {
     let registry = open().await;
     let answer = registry.head("/v2/a/manifests/v1").await.expect(404);
     assert!(answer.body.is_empty());
+    let body = registry.get("/v2/a/manifests/v1").await.expect(404).body;
+    assert_eq!(answer.header("content-length"), body.len().to_string());
+    assert_eq!(answer.header("content-type"), "application/json");
+}
+
+/// P12, P16.
+#[tokio::test]
+async fn a_handler_that_panics_is_answered_as_any_failure() {
+    let registry = open().await;
+    registry.ahead.store(i64::MAX, Ordering::Relaxed); // there is no such time
+    let answer = registry.get("/v2/").await.expect(500);
+    assert_eq!(answer.code(), "UNKNOWN");
+    assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
+    assert!(answer.json()["errors"][0]["detail"]["requestId"].is_string());
+    registry.ahead.store(0, Ordering::Relaxed);
+    registry.get("/v2/").await.expect(200);
 }
 
 /// P1, P2.
@@ -107,6 +125,17 @@ async fn a_refusal_is_read_by_a_client_that_is_still_sending() {
         .asking(Method::DELETE, "/v2/a/manifests/v1")
         .body(vec![0; 400_000]);
     asking.send().await.expect(405);
+}
+
+/// P18: also an upload, which is what clients send most of.
+#[tokio::test]
+async fn a_refused_upload_is_read_by_a_client_that_is_still_sending() {
+    let registry = open().await;
+    let gone = "/v2/a/blobs/uploads/5f0c1a52-8c1d-4a44-9a52-3e0c5bb0a1de";
+    let patch = || registry.asking(Method::PATCH, gone).body(vec![0; 400_000]);
+    for answer in [patch().send().await, patch().send_http2().await] {
+        assert_eq!(answer.expect(404).code(), "BLOB_UPLOAD_UNKNOWN");
+    }
 }
 
 /// P21.

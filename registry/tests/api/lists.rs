@@ -91,6 +91,31 @@ async fn edges_of_paging_are_what_clients_expect() {
     );
 }
 
+/// P122: a list is no longer than that, whatever is asked for.
+#[tokio::test]
+async fn a_page_has_10_000_entries_at_most_and_a_link_to_the_rest() {
+    let registry = tagged(&["a"]).await;
+    let manifests = "volume/docker/registry/v2/repositories/a/_manifests/tags";
+    let tags = registry.directory.path().join(manifests);
+    for number in 0..10_000 {
+        // so many pushes would take long
+        std::os::unix::fs::symlink("a", tags.join(format!("b{number:05}"))).unwrap();
+    }
+    for path in [
+        "/v2/a/tags/list",
+        "/v2/a/tags/list?n=20000",
+        "/v2/a/tags/list?n=99999999999999999999",
+    ] {
+        let answer = registry.get(path).await.expect(200);
+        assert_eq!(answer.json()["tags"].as_array().unwrap().len(), 10_000, "{path}");
+        let rest = next(&answer).unwrap();
+        assert_eq!(rest, "/v2/a/tags/list?n=10000&last=b09998");
+        let rest = registry.get(&rest).await.expect(200);
+        assert_eq!(rest.json()["tags"], json!(["b09999"]));
+        assert_eq!(next(&rest), None);
+    }
+}
+
 /// P120.
 #[tokio::test]
 async fn a_repository_without_tags_has_an_empty_list() {

@@ -2,6 +2,7 @@
 
 use http::Method;
 use portolan_config::Missing;
+use portolan_oci::{Algorithm, Digest};
 
 use crate::fixture::{Manifest, OCI_INDEX, OCI_MANIFEST, open, started};
 
@@ -70,6 +71,28 @@ async fn a_manifest_pushed_by_digest_gets_every_tag_of_the_query() {
     let bad = format!("{}?tag=v3&tag=-bad", image.digest);
     registry.put_manifest("a", &bad, &image).await.expect(400);
     registry.get("/v2/a/manifests/v3").await.expect(404);
+}
+
+/// P21, P102: in both versions of HTTP.
+#[tokio::test]
+async fn a_manifest_gets_128_tags_at_once_and_no_more() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v0", "layer").await;
+    let put = |prefix: &str, count: usize| {
+        let tags: Vec<String> = (0..count).map(|n| format!("tag={prefix}{n}")).collect();
+        let path = format!("/v2/a/manifests/{}?{}", image.digest, tags.join("&"));
+        registry
+            .asking(Method::PUT, &path)
+            .header("content-type", image.media_type)
+            .body(image.text.clone())
+    };
+    let answers = [put("one-", 128).send().await, put("two-", 128).send_http2().await];
+    for answer in answers {
+        assert_eq!(answer.expect(201).headers.get_all("oci-tag").iter().count(), 128);
+    }
+    assert_eq!(put("x-", 129).send().await.expect(414).code(), "MANIFEST_INVALID");
+    let tags = registry.get("/v2/a/tags/list").await.expect(200).json();
+    assert_eq!(tags["tags"].as_array().unwrap().len(), 2 * 128 + 1);
 }
 
 /// P95.
@@ -181,6 +204,27 @@ async fn an_index_of_too_many_entries_is_refused_with_both_numbers() {
     assert!(said.contains("5001") && said.contains("5000"), "{said}");
 }
 
+/// P39, P40: the digest that was asked for, and by tag the one of the push.
+#[tokio::test]
+async fn a_manifest_pushed_by_sha512_is_answered_with_that_digest() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v0", "layer").await;
+    let digest = Digest::of(Algorithm::Sha512, image.text.as_bytes());
+    let reference = format!("{digest}?tag=v1");
+    let pushed = registry.put_manifest("a", &reference, &image).await.expect(201);
+    assert_eq!(pushed.header("docker-content-digest"), digest.as_str());
+    for reference in [digest.as_str(), "v1"] {
+        let path = format!("/v2/a/manifests/{reference}");
+        for answer in [registry.get(&path).await, registry.head(&path).await] {
+            let answer = answer.expect(200);
+            assert_eq!(answer.header("docker-content-digest"), digest.as_str());
+            assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+        }
+    }
+    let other = registry.get("/v2/a/manifests/v0").await.expect(200);
+    assert_eq!(other.header("docker-content-digest"), image.digest.as_str());
+}
+
 /// P43.
 #[tokio::test]
 async fn a_manifest_that_the_client_has_is_not_sent_again() {
@@ -197,6 +241,9 @@ async fn a_manifest_that_the_client_has_is_not_sent_again() {
             (0, image.digest.as_str())
         );
     }
+    let asking = registry.asking(Method::GET, "/v2/a/manifests/v1");
+    let answer = asking.header("if-none-match", "\"sha256:other\"").send().await;
+    assert_eq!(answer.expect(200).text(), image.text);
 }
 
 /// P14, P45.

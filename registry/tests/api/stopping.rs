@@ -39,6 +39,23 @@ pub(crate) async fn head_of_answer(stream: &mut Box<dyn Stream>, request: &[u8])
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// P147.
+#[tokio::test]
+async fn a_registry_whose_volume_does_not_answer_is_not_ready() {
+    let registry = open().await;
+    let health = registry.health();
+    health.get("/readyz").await.expect(200);
+    let (volume, away) = (
+        registry.directory.path().join("volume"),
+        registry.directory.path().join("away"),
+    );
+    std::fs::rename(&volume, &away).unwrap();
+    health.get("/readyz").await.expect(503);
+    health.get("/healthz").await.expect(200);
+    std::fs::rename(&away, &volume).unwrap();
+    health.get("/readyz").await.expect(200);
+}
+
 /// P146, P147.
 #[tokio::test]
 async fn a_request_in_flight_is_finished_while_new_clients_are_turned_away() {

@@ -201,6 +201,17 @@ fn docker_and_oci_types_may_be_mixed_within_a_manifest() {
     let docker = with(image(), "mediaType", json!(MediaType::DOCKER_MANIFEST));
     let manifest = parse(Some(MediaType::DOCKER_MANIFEST), &docker).unwrap();
     assert_eq!(required(&manifest).len(), 2);
+    let mut oci = with(
+        image(),
+        "layers",
+        json!([
+            target("a", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+            target("b", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+        ]),
+    );
+    oci["config"] = target("config", "application/vnd.docker.container.image.v1+json");
+    let manifest = parse(Some(MediaType::OCI_MANIFEST), &oci).unwrap();
+    assert_eq!(required(&manifest), [digest("config"), digest("a")]);
 }
 
 /// P96.

@@ -33,15 +33,14 @@ async fn tag_that_moves_names_a_complete_manifest_at_every_moment() {
     let writers = (0..4).map(|n| {
         let (store, name) = (store.clone(), name.clone());
         tokio::spawn(async move {
+            let mut last = None;
             for round in 0..10 {
                 let digest = push_image(&store, &name, "latest", &format!("{n} {round}")).await;
-                assert!(
-                    store
-                        .manifest_read(&name, &Reference::Digest(digest))
-                        .await
-                        .is_ok()
-                );
+                let by_digest = Reference::Digest(digest.clone());
+                assert!(store.manifest_read(&name, &by_digest).await.is_ok());
+                last = Some(digest);
             }
+            last.unwrap()
         })
     });
     let writers: Vec<_> = writers.collect();
@@ -54,7 +53,10 @@ async fn tag_that_moves_names_a_complete_manifest_at_every_moment() {
         let layer: Digest = serde_json::from_value(document["layers"][0]["digest"].clone()).unwrap();
         assert_eq!(digest_of(&read_blob(&store, &name, &layer).await), layer);
     }
-    join_all(writers).await.into_iter().for_each(Result::unwrap);
+    // whoever pushed last, it was the last push of somebody
+    let lasts: Vec<Digest> = join_all(writers).await.into_iter().map(Result::unwrap).collect();
+    let manifest = store.manifest_read(&name, &"latest".parse().unwrap()).await;
+    assert!(lasts.contains(&manifest.unwrap().digest));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
