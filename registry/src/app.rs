@@ -41,6 +41,8 @@ pub struct App {
     pub tls: Option<Arc<Current<Tls>>>,
     /// Further names of ours.
     pub hosts: Vec<String>,
+    /// Where clients reach us, if that cannot be told from what they ask.
+    pub external_url: Option<String>,
     /// Whether deletes are carried out at all.
     pub delete_enabled: bool,
     /// The most bytes that one blob may have.
@@ -194,6 +196,9 @@ impl App {
     }
 
     fn realm(&self, parts: &Parts) -> Option<String> {
+        if let Some(url) = &self.external_url {
+            return Some(format!("{url}/token"));
+        }
         let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header);
         let mut own = OwnHosts {

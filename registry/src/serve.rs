@@ -108,11 +108,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
 
     let public = server::bind("http.address", config.http.address).await?;
     let admin = bind_optional("admin.address", config.admin.as_ref().map(|admin| admin.address)).await?;
-    let health = bind_optional(
-        "health.address",
-        config.health.as_ref().map(|health| health.address),
-    )
-    .await?;
+    let health = bind_optional("health.address", config.health.as_ref().map(|it| it.address)).await?;
 
     let store = open_store(config, &surroundings).await?;
     let app = Arc::new(App {
@@ -120,6 +116,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         auth,
         tls: tls.clone(),
         hosts: config.http.hosts.clone(),
+        external_url: config.http.external_url.clone(),
         delete_enabled: config.storage.delete_enabled,
         max_blob_bytes: config.uploads.max_blob_bytes.map_or(u64::MAX, NonZeroU64::get),
         metrics: metrics.clone(),
@@ -212,6 +209,12 @@ impl Running {
         }
         if config.auth.is_none() {
             tracing::warn!("no auth in the configuration: everybody who can connect may do everything");
+        }
+        let has_tokens = config.auth.as_ref().is_some_and(|auth| auth.token.is_some());
+        if has_tokens && config.http.tls.is_none() && config.http.external_url.is_none() {
+            tracing::warn!(
+                "http.tls: clients are asked for their passwords over plain HTTP; write a certificate there, or in http.externalUrl where a proxy serves one"
+            );
         }
         tracing::info!(
             address = %self.address,

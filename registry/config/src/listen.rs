@@ -19,6 +19,10 @@ pub struct Http {
     /// client that asks for one of them is sent to the same name for its token; any other is sent to the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// Where clients reach this server when something before it changes that, as a proxy that ends TLS:
+    /// `https://registry.example.com`. All of them are sent there for their tokens.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
+    pub external_url: Option<String>,
     /// How many connections may be open at once; more wait in the kernel's queue.
     #[serde(skip_serializing_if = "is_default_connections")]
     pub max_connections: u32,
@@ -40,6 +44,7 @@ impl Default for Http {
             address: Address::any(5000),
             tls: None,
             hosts: Vec::new(),
+            external_url: None,
             max_connections: DEFAULT_CONNECTIONS,
         }
     }

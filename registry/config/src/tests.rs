@@ -191,6 +191,14 @@ fn wrong_values_are_named_with_what_to_write() {
         ),
         ("http:\n  hosts: ['a b']", ["http.hosts[0]", "is no host"]),
         (
+            "http: {externalUrl: registry.example.com}",
+            ["http.externalUrl", "is not scheme and host"],
+        ),
+        (
+            "http: {externalUrl: 'https://registry.example.com/'}",
+            ["http.externalUrl", "no path"],
+        ),
+        (
             "http: {address: ':5000'}\nhealth: {address: ':5000'}",
             ["health.address", "write another port"],
         ),

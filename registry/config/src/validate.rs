@@ -63,6 +63,17 @@ pub(crate) fn config(config: &Config) -> Result<(), Invalid> {
             problems.add(format!("http.hosts[{n}]"), problem);
         }
     }
+    if let Some(url) = &config.http.external_url {
+        let host = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        if !host.is_some_and(is_host) {
+            let problem = format!(
+                "\"{url}\" is not scheme and host; write both and no path, such as https://registry.example.com"
+            );
+            problems.add("http.externalUrl", problem);
+        }
+    }
     if config.http.max_connections == 0 {
         problems.add(
             "http.maxConnections",

@@ -258,6 +258,8 @@ async fn the_log_has_a_line_for_each_request_and_no_secret() {
     );
     fs::write(path("config.yaml"), text).unwrap();
     let served = Served::start(&mut program(&["serve", "--config", &path("config.yaml")]));
+    let warning = "passwords over plain HTTP";
+    assert!(served.said.contains(warning), "{}", served.said);
     let ask = |path: &str| {
         served
             .target

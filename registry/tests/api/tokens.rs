@@ -6,7 +6,7 @@ use http::Method;
 use portolan_config::Action;
 
 use crate::client::parameters;
-use crate::fixture::{PASSWORD, eventually, guarded, user, usual_users, write_users};
+use crate::fixture::{PASSWORD, eventually, guarded, started, user, usual_users, with_auth, write_users};
 
 /// P22.
 #[tokio::test]
@@ -32,6 +32,19 @@ async fn the_challenge_leads_to_a_token_that_opens() {
         .send()
         .await
         .expect(200);
+}
+
+/// P22: behind a proxy that ends TLS, the address of the proxy.
+#[tokio::test]
+async fn clients_are_sent_for_tokens_to_the_address_that_they_know() {
+    let registry = started(|config, files| {
+        with_auth(config, files);
+        config.http.external_url = Some("https://registry.example.com:8443".to_owned());
+    })
+    .await;
+    let refused = registry.get("/v2/").await.expect(401);
+    let realm = &parameters(refused.challenges()[0])["realm"];
+    assert_eq!(realm, "https://registry.example.com:8443/token");
 }
 
 /// P23, P24, P28, P30.
