@@ -96,6 +96,15 @@ impl Identity {
         }
     }
 
+    /// Can anything below a path, which ends with a slash, be listed for this request?
+    pub fn may_list_below(&self, path: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Anonymous => false,
+            Self::User { user, .. } => user.may_hold_below(path, Action::Pull),
+        }
+    }
+
     /// Does the user file grant that, whatever the token says?
     pub fn holds(&self, repository: &RepositoryName, action: Action) -> bool {
         match self {

@@ -79,6 +79,7 @@ pub use manifests::{Manner, PutOutcome, StoredManifest};
 pub use open::VolumeOptions;
 pub use precondition::{Named, Precondition};
 pub use referrers::Referrers;
+pub use repositories::Place;
 pub use requirements::Requirements;
 pub use reserve::{ReserveSize, ReserveStatus};
 pub use scrub::ScrubStatus;

@@ -70,6 +70,12 @@ impl Glob {
         reach[name.len()]
     }
 
+    /// False only when it stands for no name that begins with `prefix`, which ends with a slash.
+    pub fn may_match_below(&self, prefix: &str) -> bool {
+        let literal = self.0.split(['*', '?']).next().unwrap_or_default();
+        literal.starts_with(prefix) || prefix.starts_with(literal)
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -173,6 +179,23 @@ mod tests {
         assert!(glob("a/**/z").matches("a/z"));
         assert!(glob("a/**/z").matches("a/b/c/z"));
         assert!(!glob("a/**/z").matches("a/b/c"));
+    }
+
+    #[test]
+    fn what_begins_otherwise_is_not_matched_below() {
+        for (pattern, prefix) in [
+            ("**", "a/"),
+            ("a/**", "a/"),
+            ("a/**", "a/b/"),
+            ("a/b/c", "a/"),
+            ("a*/x", "ab/"),
+            ("**/base", "x/"),
+        ] {
+            assert!(glob(pattern).may_match_below(prefix), "{pattern} {prefix}");
+        }
+        for (pattern, prefix) in [("a/**", "b/"), ("a/**", "ab/"), ("a/b/c", "a/c/"), ("ab", "a/")] {
+            assert!(!glob(pattern).may_match_below(prefix), "{pattern} {prefix}");
+        }
     }
 
     #[test]

@@ -98,6 +98,13 @@ impl UserInForce {
             p.actions.contains(&action) && p.repositories.iter().any(|glob| glob.matches(repository))
         })
     }
+
+    /// False only when the user may do that nowhere below a path, which ends with a slash.
+    pub fn may_hold_below(&self, path: &str, action: Action) -> bool {
+        self.permissions.iter().any(|p| {
+            p.actions.contains(&action) && p.repositories.iter().any(|glob| glob.may_match_below(path))
+        })
+    }
 }
 
 impl PasswordHash {

@@ -13,15 +13,24 @@ use super::keys::Keys;
 use super::links::{exists, names_in};
 use super::{Inner, Page, Store, blocking};
 
+/// Where a walk is about to look.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// This name, which may be that of a repository.
+    Repository(&'a RepositoryName),
+    /// Every repository whose name begins so; it ends with a slash.
+    Below(&'a str),
+}
+
 impl Store {
     /// A page of the names of those repositories that are `wanted`, in byte order, beginning behind `after`, which need not
-    /// exist. The directories are walked once, and no further than to the end of the page; of repositories that are not
-    /// wanted nothing else is looked at.
+    /// exist. The directories are walked once, and no further than to the end of the page; what is not wanted is not
+    /// looked at.
     pub async fn repositories(
         &self,
         after: Option<&str>,
         limit: usize,
-        wanted: impl Fn(&RepositoryName) -> bool + Send + 'static,
+        wanted: impl Fn(Place<'_>) -> bool + Send + 'static,
     ) -> Result<Page<RepositoryName>, ListError> {
         let (inner, after) = (Arc::clone(&self.inner), after.map(str::to_owned));
         blocking(move || {
@@ -74,7 +83,7 @@ fn walk(
     keys: &Keys,
     prefix: &str,
     after: &str,
-    wanted: &dyn Fn(&RepositoryName) -> bool,
+    wanted: &dyn Fn(Place<'_>) -> bool,
     visit: &mut Visit<'_>,
 ) -> Result<bool, Fault> {
     // `a-b` sorts between `a` and `a/b`: a name and what is below it are two entries of the order.
@@ -89,11 +98,12 @@ fn walk(
     for entry in entries {
         let goes_on = if entry.ends_with('/') {
             let is_behind = entry.as_str() > after || after.starts_with(&entry);
-            !is_behind || leads_back(keys, &entry)? || walk(keys, &entry, after, wanted, visit)?
+            let is_wanted = is_behind && wanted(Place::Below(&entry));
+            !is_wanted || leads_back(keys, &entry)? || walk(keys, &entry, after, wanted, visit)?
         } else {
             match entry.parse::<RepositoryName>() {
-                Ok(name) if entry.as_str() > after && wanted(&name) && repository_exists(keys, &name)? => {
-                    visit(name)?
+                Ok(name) if entry.as_str() > after && wanted(Place::Repository(&name)) => {
+                    !repository_exists(keys, &name)? || visit(name)?
                 }
                 _ => true,
             }

@@ -209,6 +209,7 @@ async fn the_catalog_looks_at_nothing_that_one_may_not_read() {
         .path()
         .join("volume/docker/registry/v2/repositories");
     std::os::unix::fs::symlink("_manifests", repositories.join("vault/a/_manifests")).unwrap();
+    std::os::unix::fs::symlink("shelf", repositories.join("vault/shelf")).unwrap();
     let list = |name: &str| {
         let asking = registry.asking(Method::GET, "/v2/_catalog");
         asking.basic(name, PASSWORD).send_owned()
