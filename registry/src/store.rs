@@ -36,11 +36,13 @@ mod repositories;
 mod requirements;
 mod reserve;
 mod scrub;
+mod search;
 mod session;
 mod tag_lists;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod upload_file;
 mod uploads;
 
@@ -64,6 +66,7 @@ use self::locks::Locks;
 use self::reserve::Reserve;
 use self::session::Sessions;
 use self::tag_lists::TagLists;
+use self::turns::Turns;
 
 pub use blobs::MountSource;
 pub use collect::{
@@ -135,6 +138,7 @@ struct Inner {
     disk: Disk,
     reserve: Arc<Reserve>,
     locks: Locks,
+    turns: Turns,
     holds: Holds,
     scrub: Mutex<ScrubStatus>,
     sessions: Sessions,

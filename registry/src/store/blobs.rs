@@ -160,17 +160,7 @@ impl Inner {
             MountSource::Repository(name) => Ok(self
                 .linked_blob(name, digest)?
                 .map(|content| (name.clone(), content))),
-            MountSource::Any(may_read) => {
-                let mut found = None;
-                self.walk_repositories(None, &mut |name| {
-                    found = match self.linked_blob(&name, digest)? {
-                        Some(content) if may_read(&name) => Some((name, content)),
-                        _ => None,
-                    };
-                    Ok(found.is_none())
-                })?;
-                Ok(found)
-            }
+            MountSource::Any(may_read) => Ok(self.search(digest, may_read.as_ref())),
         }
     }
 }

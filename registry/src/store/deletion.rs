@@ -33,6 +33,7 @@ impl Store {
         digest: &Digest,
         precondition: Precondition,
     ) -> Result<(), ManifestError> {
+        let turn = self.inner.turns.scan().await;
         let permit = self.inner.permit().await?;
         let link = self.inner.keys.revision_link(repository, digest);
         let strangers = self.inner.strangers_to(link, repository, digest).await?;
@@ -40,6 +41,7 @@ impl Store {
         let stripes = self.inner.hold_with_named(repository, digest).await?;
         let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         let tags = blocking(move || {
+            let _turn = turn;
             let tags = inner.check_deletable(&name, &wanted, &strangers)?;
             inner.check_manifest(&name, &wanted, &precondition)?;
             Ok::<_, ManifestError>(tags)

@@ -25,6 +25,7 @@ use super::locks::Locks;
 use super::reserve::{Guarded, Reserve, ReserveSize};
 use super::session::Sessions;
 use super::tag_lists::TagLists;
+use super::turns::Turns;
 use super::{Inner, Store, StoreOptions, blocking};
 
 mod filesystem;
@@ -84,6 +85,7 @@ impl Store {
                 disk,
                 reserve,
                 locks: Locks::new(),
+                turns: Turns::default(),
                 holds: Holds::default(),
                 scrub: Mutex::default(),
                 sessions: Sessions::default(),

@@ -32,8 +32,10 @@ impl Store {
         limit: usize,
         wanted: impl Fn(Place<'_>) -> bool + Send + 'static,
     ) -> Result<Page<RepositoryName>, ListError> {
+        let turn = self.inner.turns.list().await;
         let (inner, after) = (Arc::clone(&self.inner), after.map(str::to_owned));
         blocking(move || {
+            let _turn = turn;
             let mut page = Page {
                 items: Vec::new(),
                 has_more: false,
@@ -62,6 +64,15 @@ impl Inner {
     /// Visits repositories in byte order. Directories whose names all lie before `after` are not read.
     pub(super) fn walk_repositories(&self, after: Option<&str>, visit: &mut Visit<'_>) -> Result<(), Fault> {
         walk_repositories(&self.keys, after, visit)
+    }
+
+    /// The same, of those that are `wanted`; what is not is not looked at.
+    pub(super) fn walk_wanted(
+        &self,
+        wanted: &dyn Fn(Place<'_>) -> bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Fault> {
+        walk(&self.keys, "", "", wanted, visit).map(drop)
     }
 
     /// Whether anything was ever pushed to a repository.

@@ -27,5 +27,6 @@ mod refusals;
 mod reload;
 mod stopping;
 mod tokens;
+mod turns;
 mod upload_sessions;
 mod uploads;

@@ -1,0 +1,60 @@
+//! Turns at work that reads much of the volume: who wants one comes in, a turn goes out; no IO.
+//!
+//! Such work keeps a blocking thread for as long as it takes, and there are few of them: pulls shall always find one.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Of each kind at once.
+const MOST: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Turns {
+    searches: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    scans: Arc<Semaphore>,
+}
+
+/// Goes into the thread that does the work, which goes on when nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let semaphore = || Arc::new(Semaphore::new(MOST));
+        Self {
+            searches: semaphore(),
+            lists: semaphore(),
+            scans: semaphore(),
+        }
+    }
+}
+
+impl Turns {
+    /// For looking for a blob in every repository. None: others do, and nothing is lost without.
+    pub(super) fn search(&self) -> Option<Turn> {
+        let permit = Arc::clone(&self.searches).try_acquire_owned().ok()?;
+        Some(Turn {
+            _permit: Some(permit),
+        })
+    }
+
+    /// For listing repositories.
+    pub(super) async fn list(&self) -> Turn {
+        turn(&self.lists).await
+    }
+
+    /// For reading all manifests of a repository.
+    pub(super) async fn scan(&self) -> Turn {
+        turn(&self.scans).await
+    }
+}
+
+async fn turn(semaphore: &Arc<Semaphore>) -> Turn {
+    Turn {
+        _permit: Arc::clone(semaphore).acquire_owned().await.ok(), // it is never closed
+    }
+}
