@@ -53,7 +53,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::changes::{Change, Changes};
@@ -175,10 +175,24 @@ impl Store {
         disk::lock(&self.inner.volume_lock).is_some()
     }
 
-    /// Whether the volume answers at all. A read-only store is healthy: it serves pulls.
+    /// Whether the volume answers at all. A read-only store is healthy: it serves pulls. The thread is one of its own:
+    /// whether all others are busy is another question.
     pub async fn health(&self) -> Result<(), Fault> {
+        let turn = self.inner.turns.probe().await;
         let inner = Arc::clone(&self.inner);
-        blocking(move || inner.free_space().map(drop)).await
+        let (tell, told) = oneshot::channel();
+        let probe = move || {
+            let answer = inner.free_space().map(drop);
+            drop((inner, turn));
+            drop(tell.send(answer)); // nobody may wait for it any more
+        };
+        let started = std::thread::Builder::new().name("probe".into()).spawn(probe);
+        started.map_err(|source| Fault::Io {
+            action: "start a thread that looks at",
+            path: self.inner.keys.root().to_owned(),
+            source,
+        })?;
+        told.await.unwrap_or(Err(Fault::Closed))
     }
 
     /// What the metrics report; cheap, but not free: it counts the files of uploads.

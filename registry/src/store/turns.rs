@@ -14,6 +14,7 @@ pub(super) struct Turns {
     searches: Arc<Semaphore>,
     lists: Arc<Semaphore>,
     scans: Arc<Semaphore>,
+    probe: Arc<Semaphore>,
 }
 
 /// Goes into the thread that does the work, which goes on when nobody waits for it any more.
@@ -24,11 +25,12 @@ pub(super) struct Turn {
 
 impl Default for Turns {
     fn default() -> Self {
-        let semaphore = || Arc::new(Semaphore::new(MOST));
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
-            searches: semaphore(),
-            lists: semaphore(),
-            scans: semaphore(),
+            searches: semaphore(MOST),
+            lists: semaphore(MOST),
+            scans: semaphore(MOST),
+            probe: semaphore(1),
         }
     }
 }
@@ -50,6 +52,11 @@ impl Turns {
     /// For reading all manifests of a repository.
     pub(super) async fn scan(&self) -> Turn {
         turn(&self.scans).await
+    }
+
+    /// For asking whether the volume answers: on one that does not, only one thread hangs.
+    pub(super) async fn probe(&self) -> Turn {
+        turn(&self.probe).await
     }
 }
 

@@ -105,6 +105,18 @@ fn pulls_are_answered_while_many_deletes_read_a_volume_that_is_slow() {
     });
 }
 
+/// P147.
+#[test]
+fn a_probe_is_answered_while_every_thread_is_taken() {
+    with_threads(1, async {
+        let registry = open().await;
+        let (let_go, taken) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || taken.recv());
+        soon(registry.health().get("/readyz")).await.expect(200);
+        drop(let_go);
+    });
+}
+
 /// P86, P87.
 #[tokio::test]
 async fn an_anonymous_mount_passes_over_what_is_damaged() {
