@@ -102,14 +102,18 @@ impl RequestBody {
 
     /// Reads a little of what nobody wants, so that the client finishes writing and reads the answer.
     pub async fn drain(&mut self) {
+        // whether it was read to the end makes no difference any more
+        let _ = tokio::time::timeout(DRAIN_TIME, self.skip(DRAIN_BYTES)).await;
+    }
+
+    /// Reads on, in what nobody wants, to its end or for so many bytes.
+    pub async fn skip(&mut self, most: u64) {
         if self.ended || (self.waits && self.received == 0) {
             return;
         }
         self.limit = u64::MAX;
-        let enough = self.received + DRAIN_BYTES;
-        let reading = async { while self.received < enough && matches!(self.next().await, Some(Ok(_))) {} };
-        // whether it was read to the end makes no difference any more
-        let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+        let enough = self.received.saturating_add(most);
+        while self.received <= enough && matches!(self.next().await, Some(Ok(_))) {}
     }
 }
 

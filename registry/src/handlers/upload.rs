@@ -98,9 +98,13 @@ pub(super) async fn finish(
         Ok(()) => Ok(created(name, digest)),
         Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
         // the answer to the same request may have been lost: what it asked for is there
-        Err(UploadError::Unknown) if call.app.store.blob_open(name, digest).await.is_ok() => {
-            Ok(created(name, digest))
-        }
+        Err(UploadError::Unknown) => match call.app.store.blob_open(name, digest).await {
+            Ok(blob) => {
+                body.skip(blob.size()).await; // it is sent once more
+                Ok(created(name, digest))
+            }
+            Err(_) => Err(refused(UploadError::Unknown, name, Some(id))),
+        },
         Err(error) => Err(refused_now(call, error, name, id).await),
     }
 }

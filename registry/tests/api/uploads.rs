@@ -172,6 +172,24 @@ async fn a_finishing_request_that_is_repeated_gets_the_same_answer() {
     }
 }
 
+/// P77.
+#[tokio::test]
+async fn a_large_finishing_request_that_is_repeated_is_read_to_its_end() {
+    let registry = open().await;
+    let content = vec![7_u8; 16 << 20];
+    let digest = registry.push_blob("a", &content).await;
+    let location = begin(&registry).await;
+    registry.delete(&location).await.expect(204);
+    let head = format!(
+        "PUT {location}?digest={digest} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        content.len()
+    );
+    let mut stream = registry.connect().await.unwrap();
+    let request = [head.as_bytes(), &content].concat();
+    let answer = crate::stopping::exchange(&mut stream, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
 /// P78.
 #[tokio::test]
 async fn an_upload_that_is_given_up_is_gone() {
