@@ -20,6 +20,7 @@ use crate::auth::challenge::{self, Bearer, ChallengeError};
 use crate::auth::hosts::{OwnHosts, Scheme, realm};
 use crate::auth::scope::Scope;
 use crate::auth::{Auth, Decision, Identity, authenticate, decide};
+use crate::buffers::Buffers;
 use crate::error::ApiError;
 use crate::handlers;
 use crate::metrics::Metrics;
@@ -47,6 +48,10 @@ pub struct App {
     pub delete_enabled: bool,
     /// The most bytes that one blob may have.
     pub max_blob_bytes: u64,
+    /// For manifests that come in.
+    pub manifests: Buffers,
+    /// For forms of the token service that come in.
+    pub forms: Buffers,
     /// Counts requests.
     pub metrics: Metrics,
     /// The wall clock.

@@ -8,6 +8,7 @@ use portolan_oci::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::auth::authenticate::AuthenticateError;
+use crate::request_body::CollectError;
 use crate::route::RouteError;
 use crate::store::{BlobError, Fault, ListError, ManifestError, ReadOnlyReason};
 
@@ -133,9 +134,25 @@ impl From<AuthenticateError> for ApiError {
     }
 }
 
+impl From<CollectError> for ApiError {
+    fn from(error: CollectError) -> Self {
+        let message = error.to_string();
+        let wrong = |message| Self::new(ErrorCode::SizeInvalid, message);
+        match error {
+            CollectError::TooLarge { .. } => wrong(message).with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            CollectError::Interrupted(_) => wrong(message),
+            CollectError::TooSlow(_) => wrong(message).with_status(StatusCode::REQUEST_TIMEOUT),
+            CollectError::NoRoom => later(Self::new(ErrorCode::Unavailable, message)),
+        }
+    }
+}
+
+fn later(error: ApiError) -> ApiError {
+    error.with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+}
+
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
-        let later = |error: Self| error.with_header(RETRY_AFTER, HeaderValue::from_static("5"));
         match &fault {
             Fault::ReadOnly {
                 reason: ReadOnlyReason::Configured,

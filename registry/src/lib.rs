@@ -12,6 +12,7 @@ pub mod admin;
 pub mod app;
 pub mod args;
 pub mod auth;
+pub mod buffers;
 pub mod commands;
 pub mod environment;
 pub mod error;

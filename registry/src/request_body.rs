@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http::header::EXPECT;
 use tokio::time::{Instant, Sleep};
 
+use crate::buffers::{Buffers, Share};
 use crate::store::BodyError;
 
 /// A client that sends nothing for so long is taken for gone; its upload can be resumed.
@@ -56,6 +57,21 @@ pub enum CollectError {
     /// The client went away.
     #[error("the body ended early")]
     Interrupted(#[source] BodyError),
+    /// Byte by byte, or not at all.
+    #[error("the body has not come within {} seconds", .0.as_secs())]
+    TooSlow(Duration),
+    /// Others have the memory.
+    #[error("the registry takes in too many requests of this kind right now; try again")]
+    NoRoom,
+}
+
+/// A body that has come whole.
+#[derive(Debug)]
+pub struct Collected {
+    /// All of it.
+    pub bytes: Bytes,
+    /// What the memory counts as, for as long as it is used.
+    pub share: Share,
 }
 
 impl RequestBody {
@@ -87,17 +103,30 @@ impl RequestBody {
         self.received
     }
 
-    /// Takes everything, if it is not too much.
-    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, CollectError> {
-        let mut all = BytesMut::new();
-        while let Some(chunk) = self.next().await {
-            let chunk = chunk.map_err(CollectError::Interrupted)?;
-            if all.len() + chunk.len() > limit {
-                return Err(CollectError::TooLarge { limit });
+    /// Takes everything, if it is not too much and comes in time. The client waits while there is no room.
+    pub async fn collect(&mut self, buffers: &Buffers) -> Result<Collected, CollectError> {
+        let limit = buffers.largest;
+        let mut waits_for_room = false;
+        let collecting = async {
+            let (mut all, mut share) = (BytesMut::new(), Share::default());
+            while let Some(chunk) = self.next().await {
+                let chunk = chunk.map_err(CollectError::Interrupted)?;
+                if all.len() + chunk.len() > limit {
+                    return Err(CollectError::TooLarge { limit });
+                }
+                waits_for_room = true;
+                buffers.grow(&mut share, chunk.len()).await;
+                waits_for_room = false;
+                all.extend_from_slice(&chunk);
             }
-            all.extend_from_slice(&chunk);
+            let bytes = all.freeze();
+            Ok(Collected { bytes, share })
+        };
+        match tokio::time::timeout(buffers.time, collecting).await {
+            Ok(collected) => collected,
+            Err(_) if waits_for_room => Err(CollectError::NoRoom),
+            Err(_) => Err(CollectError::TooSlow(buffers.time)),
         }
-        Ok(all.freeze())
     }
 
     /// Reads a little of what nobody wants, so that the client finishes writing and reads the answer.

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{Admin, Collections};
 use crate::app::{self, App};
+use crate::buffers::Buffers;
 use crate::files::FileProblem;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -119,6 +120,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         external_url: config.http.external_url.clone(),
         delete_enabled: config.storage.delete_enabled,
         max_blob_bytes: config.uploads.max_blob_bytes.map_or(u64::MAX, NonZeroU64::get),
+        manifests: Buffers::for_manifests(),
+        forms: Buffers::for_forms(),
         metrics: metrics.clone(),
         clock: surroundings.clock.clone(),
         random: surroundings.random,
@@ -148,20 +151,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     };
     running.clients.spawn(clients.run(public));
     let administration = admin::router(Admin {
-        collections: Collections::new(store.clone(), metrics.clone(), surroundings.clock.clone()),
+        collections: Collections::new(store, metrics.clone(), surroundings.clock.clone()),
         app,
     });
     running.administer(administration, admin, admin_tls);
-    if let Some(listener) = health {
-        let health = Health {
-            store,
-            metrics: metrics.clone(),
-            draining: running.draining.clone(),
-        };
-        running
-            .rest
-            .spawn(running.inner(health::router(health), None).run(listener));
-    }
+    running.answer_probes(health, &metrics);
     running.scrub(config.scrub.clone(), surroundings.clock);
     running
         .rest
@@ -181,6 +175,18 @@ impl Running {
             stop: self.stop_rest.clone(),
             tasks: self.rest.clone(),
         }
+    }
+
+    /// Answers probes, if there is a listener for them.
+    fn answer_probes(&self, listener: Option<TcpListener>, metrics: &Metrics) {
+        let Some(listener) = listener else { return };
+        let health = Health {
+            store: self.store.clone(),
+            metrics: metrics.clone(),
+            draining: self.draining.clone(),
+        };
+        self.rest
+            .spawn(self.inner(health::router(health), None).run(listener));
     }
 
     /// Reads stored bytes again until the registry stops.

@@ -10,8 +10,6 @@ use crate::error::ApiError;
 use crate::request_body::{CollectError, RequestBody};
 use crate::store::{ManifestHead, Manner};
 
-/// The specification wants 4 MiB at least.
-const LARGEST_MANIFEST: usize = 5 * 1024 * 1024;
 /// Headers with tags; more than this many in one request are refused.
 const MOST_TAGS: usize = 128;
 
@@ -71,8 +69,9 @@ pub(super) async fn write(
     tags: &[Tag],
     body: &mut RequestBody,
 ) -> Answer {
+    let largest = call.app.manifests.largest;
     let too_large = || {
-        let message = format!("the manifest has more than {LARGEST_MANIFEST} bytes, which is the most");
+        let message = format!("the manifest has more than {largest} bytes, which is the most");
         ApiError::new(ErrorCode::ManifestInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
     };
     if tags.len() > MOST_TAGS {
@@ -84,16 +83,14 @@ pub(super) async fn write(
         .headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > LARGEST_MANIFEST) {
+    if announced.is_some_and(|length: usize| length > largest) {
         return Err(too_large());
     }
-    let bytes = body
-        .collect(LARGEST_MANIFEST)
-        .await
-        .map_err(|error| match error {
-            CollectError::TooLarge { .. } => too_large(),
-            CollectError::Interrupted(_) => ApiError::new(ErrorCode::SizeInvalid, "the body ended early"),
-        })?;
+    let collected = body.collect(&call.app.manifests).await;
+    let manifest = collected.map_err(|error| match error {
+        CollectError::TooLarge { .. } => too_large(),
+        other => other.into(),
+    })?;
     let content_type = call
         .parts
         .headers
@@ -107,8 +104,9 @@ pub(super) async fn write(
     let stored = call
         .app
         .store
-        .manifest_put_if(name, reference, manner, bytes)
+        .manifest_put_if(name, reference, manner, manifest.bytes)
         .await?;
+    drop(manifest.share);
     let mut response = empty(StatusCode::CREATED);
     location(&mut response, &format!("/v2/{name}/manifests/{}", stored.digest));
     digest_header(&mut response, &stored.digest);

@@ -17,9 +17,6 @@ use crate::error::ApiError;
 use crate::request_body::RequestBody;
 use crate::route::Query;
 
-/// Names, a password and some scopes.
-const LARGEST_FORM: usize = 64 * 1024;
-
 pub(super) async fn issue(call: &Call<'_>, body: &mut RequestBody) -> Answer {
     let Some((auth, tokens)) = call
         .app
@@ -31,7 +28,7 @@ pub(super) async fn issue(call: &Call<'_>, body: &mut RequestBody) -> Answer {
         return Err(ApiError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_FOUND));
     };
     let (query, credentials) = if call.parts.method == Method::POST {
-        let query = form(body).await?;
+        let query = form(call, body).await?;
         let credentials = credentials_of_form(&query)?;
         (query, credentials)
     } else {
@@ -118,11 +115,9 @@ fn wrong(error: AuthenticateError) -> ApiError {
     ApiError::from(error).with_header(http::header::WWW_AUTHENTICATE, crate::auth::challenge::basic())
 }
 
-async fn form(body: &mut RequestBody) -> Result<Query, ApiError> {
-    let bytes = body.collect(LARGEST_FORM).await.map_err(|error| {
-        ApiError::new(ErrorCode::Unsupported, error.to_string()).with_status(StatusCode::BAD_REQUEST)
-    })?;
-    std::str::from_utf8(&bytes)
+async fn form(call: &Call<'_>, body: &mut RequestBody) -> Result<Query, ApiError> {
+    let form = body.collect(&call.app.forms).await?;
+    std::str::from_utf8(&form.bytes)
         .ok()
         .and_then(Query::parse_form)
         .ok_or_else(unreadable)

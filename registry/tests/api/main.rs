@@ -16,6 +16,7 @@ mod fixture;
 mod full_volume;
 mod golden;
 mod http_versions;
+mod limits;
 mod lists;
 mod manifests;
 mod mounted;
