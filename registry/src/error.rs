@@ -12,6 +12,9 @@ use crate::request_body::CollectError;
 use crate::route::RouteError;
 use crate::store::{BlobError, Fault, ListError, ManifestError, ReadOnlyReason};
 
+/// Bytes of a message.
+const LONGEST_MESSAGE: usize = 1024;
+
 /// An answer that is not what was asked for.
 #[derive(Debug)]
 pub struct ApiError(Box<Refusal>);
@@ -31,7 +34,7 @@ impl ApiError {
     /// With the code's usual status.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (message, headers) = (message.into(), HeaderMap::new());
+        let (message, headers) = (shortened(message.into()), HeaderMap::new());
         Self(Box::new(Refusal {
             status,
             code,
@@ -104,6 +107,16 @@ impl ApiError {
         *response.body_mut() = Body::from(body);
         response
     }
+}
+
+/// A message may repeat what the client has sent. Its end says what to do, so what is left out is in the middle.
+fn shortened(message: String) -> String {
+    if message.len() <= LONGEST_MESSAGE {
+        return message;
+    }
+    let begin = &message[..message.floor_char_boundary(LONGEST_MESSAGE / 2)];
+    let end = &message[message.ceil_char_boundary(message.len() - LONGEST_MESSAGE / 2)..];
+    format!("{begin} ... {end}")
 }
 
 impl From<RouteError> for ApiError {

@@ -2,7 +2,7 @@
 
 use portolan_oci::{Digest, MediaType};
 
-use super::document::{Document, Target};
+use super::document::{Document, SchemaVersion, Target};
 use super::invalid::InvalidManifest;
 use super::{Edge, EdgeKind, Manifest, unique_edges};
 
@@ -106,8 +106,8 @@ fn is_schema1(media_type: &MediaType) -> bool {
 fn check_schema_version(document: &Document) -> Result<(), InvalidManifest> {
     let is_artifact = document.media_type.as_deref() == Some(MediaType::OCI_ARTIFACT);
     match &document.schema_version {
-        Some(version) if version.as_u64() == Some(2) => Ok(()),
-        Some(version) if version.as_u64() == Some(1) => Err(InvalidManifest::Schema1),
+        Some(SchemaVersion::Number(2)) => Ok(()),
+        Some(SchemaVersion::Number(1)) => Err(InvalidManifest::Schema1),
         None if is_artifact => Ok(()), // that document type never had one
         None => Err(InvalidManifest::SchemaVersion {
             found: "missing".into(),

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::client::Target;
-use crate::fixture::guarded;
+use crate::fixture::{OCI_MANIFEST, guarded, open};
 use crate::stopping::exchange;
 
 struct Listening {
@@ -117,4 +117,22 @@ async fn a_form_has_at_most_8_kib() {
     };
     post(8_000).await.expect(401);
     post(8_192).await.expect(413);
+}
+
+#[tokio::test]
+async fn a_refusal_repeats_little_of_what_was_sent() {
+    let registry = open().await;
+    let long = "x".repeat(1 << 20);
+    for document in [
+        format!("{{\"schemaVersion\":[{}0]}}", "0,".repeat(1 << 19)),
+        format!("{{\"schemaVersion\":2,\"mediaType\":\"{long}\"}}"),
+        format!("{{\"schemaVersion\":2,\"config\":{{\"digest\":\"{long}:00\"}}}}"),
+        format!("{{\"schemaVersion\":2,\"layers\":\"{long}\"}}"),
+    ] {
+        let asking = registry.asking(Method::PUT, "/v2/a/manifests/v1");
+        let asking = asking.header("content-type", OCI_MANIFEST).body(document);
+        let refused = asking.send().await.expect(400);
+        assert_eq!(refused.code(), "MANIFEST_INVALID");
+        assert!(refused.body.len() < 2000, "{}", refused.body.len());
+    }
 }

@@ -127,7 +127,15 @@ fn schema_versions_other_than_2_are_refused() {
         parse(None, &with(image(), "schemaVersion", json!(1))),
         Err(InvalidManifest::Schema1)
     );
-    for version in [json!(3), json!("2"), json!(null)] {
+    let others = [
+        json!(3),
+        json!("2"),
+        json!(null),
+        json!(-2),
+        json!(2.5),
+        json!(true),
+    ];
+    for version in others.into_iter().chain([json!([2, 2]), json!({"2": 2})]) {
         let refused = parse(None, &with(image(), "schemaVersion", version));
         assert!(
             matches!(refused, Err(InvalidManifest::SchemaVersion { .. })),
