@@ -169,7 +169,8 @@ pub struct Deadlines {
     pub handshake: Duration,
     /// For the first request, and in HTTP/1.1 for the head of each, idle time of the connection before it included.
     pub head: Duration,
-    /// With no request in work and no byte of an answer taken.
+    /// With no request in work and no byte of an answer taken; also with one piece of an answer not taken, whatever
+    /// else goes on.
     pub idle: Duration,
     /// With bytes to send that the other side does not take.
     pub write: Duration,
@@ -194,8 +195,8 @@ const PING_INTERVAL: Duration = Duration::from_mins(1);
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_PROBES: u32 = 4;
-/// Requests at once in one HTTP/2 connection.
-const MAX_STREAMS: u32 = 100;
+/// Requests at once in one HTTP/2 connection; each may keep a piece of its answer and a head in memory.
+const MAX_STREAMS: u32 = 32;
 /// The head of one HTTP/2 request: as many may be buffered as there are streams.
 const MAX_HTTP2_HEAD_BYTES: u32 = 40 * 1024;
 /// Long tokens and many `tag` parameters fit; a client cannot make us buffer more per connection.
@@ -298,6 +299,16 @@ impl Serving {
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
+            }
+            () = activity.stalled(self.deadlines.idle) => {
+                // the other requests of the connection have as long to end
+                connection.as_mut().graceful_shutdown();
+                activity.note();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = activity.quiet(self.deadlines.write, self.deadlines.write) => Ok(()),
+                    () = tokio::time::sleep(self.deadlines.idle) => Ok(()),
+                }
             }
             () = activity.quiet(self.deadlines.head, self.deadlines.idle) => {
                 connection.as_mut().graceful_shutdown();

@@ -1,9 +1,10 @@
 //! What goes on in one connection: requests and the pieces of their answers are noted, and who asks is told once
-//! nothing has been for too long. Waits, but does no IO.
+//! nothing has been for too long, or a piece was not taken. Waits, but does no IO.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,6 +21,9 @@ struct State {
     running: usize,
     has_begun: bool,
     last: Instant,
+    /// Pieces of answers that were made and are still in memory, in the order of their times.
+    waiting: BTreeMap<u64, Instant>,
+    next_piece: u64,
 }
 
 /// A request that is being worked on, until it is dropped.
@@ -32,6 +36,8 @@ impl Activity {
             running: 0,
             has_begun: false,
             last: Instant::now(),
+            waiting: BTreeMap::new(),
+            next_piece: 0,
         })))
     }
 
@@ -54,6 +60,34 @@ impl Activity {
             body,
             activity: self.clone(),
         })
+    }
+
+    /// The same bytes, which count as waiting until the other side has taken them all.
+    fn piece(&self, bytes: Bytes) -> Bytes {
+        let mut state = self.state();
+        let number = state.next_piece;
+        state.next_piece += 1;
+        state.waiting.insert(number, Instant::now());
+        drop(state);
+        let activity = self.clone();
+        Bytes::from_owner(Piece {
+            bytes,
+            number,
+            activity,
+        })
+    }
+
+    /// Returns once a piece of an answer has waited for so long, whatever else the connection does.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        loop {
+            let now = Instant::now();
+            let oldest = self.state().waiting.values().next().copied();
+            let until = oldest.unwrap_or(now) + limit;
+            if until <= now {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
     }
 
     /// Returns once no request has been worked on and no piece of an answer was taken for so long: `first` while no
@@ -92,6 +126,25 @@ impl Drop for Running {
     }
 }
 
+/// Gone once it is sent.
+struct Piece {
+    bytes: Bytes,
+    number: u64,
+    activity: Activity,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.activity.state().waiting.remove(&self.number);
+    }
+}
+
 struct Noted {
     body: Body,
     activity: Activity,
@@ -106,7 +159,8 @@ impl hyper::body::Body for Noted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.activity.note();
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|bytes| self.activity.piece(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {

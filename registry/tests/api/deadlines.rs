@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use hyper::client::conn::http2::{self, SendRequest};
 use portolan_registry::reload::Current;
 use portolan_registry::server::{self, Deadlines, Serving};
 use portolan_registry::tls::Tls;
@@ -112,6 +113,20 @@ async fn a_client_that_says_nothing_after_its_handshake_is_let_go() {
     }
 }
 
+async fn http_2(server: &Listening) -> SendRequest<String> {
+    let stream = server.target.connect().await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (sender, connection) = http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn asking(path: &str) -> http::Request<String> {
+    let address = format!("http://registry.test/{path}");
+    http::Request::get(address).body(String::new()).unwrap()
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_let_go_in_http_1_and_http_2() {
     let deadlines = Deadlines {
@@ -125,17 +140,8 @@ async fn an_idle_connection_is_let_go_in_http_1_and_http_2() {
         .unwrap();
     assert!(rest(&mut idle).await.starts_with("HTTP/1.1 200"));
 
-    let stream = tokio::net::TcpStream::connect(server.target.address)
-        .await
-        .unwrap();
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::get("http://registry.test/quick")
-        .body(String::new())
-        .unwrap();
-    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+    let mut sender = http_2(&server).await;
+    assert_eq!(sender.send_request(asking("quick")).await.unwrap().status(), 200);
     eventually("it is let go", || async { server.tasks.is_empty() }).await;
 }
 
@@ -161,6 +167,24 @@ async fn a_client_that_does_not_read_is_let_go() {
         assert_eq!(stuck.read_u8().await.unwrap(), b'H');
         eventually("it is let go", || async { server.tasks.is_empty() }).await;
     }
+}
+
+/// P54.
+#[tokio::test]
+async fn a_connection_with_an_answer_that_is_not_read_is_let_go_however_busy_it_is() {
+    let deadlines = Deadlines {
+        idle: SHORT,
+        ..PATIENT
+    };
+    let server = listening(deadlines, None).await;
+    let mut sender = http_2(&server).await;
+    let unread = sender.send_request(asking("endless")).await.unwrap();
+    eventually("it is let go", || {
+        let answer = sender.send_request(asking("quick"));
+        async { answer.await.is_err() && server.tasks.is_empty() }
+    })
+    .await;
+    drop(unread);
 }
 
 #[tokio::test]
