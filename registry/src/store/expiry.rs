@@ -1,5 +1,5 @@
-//! Upload sessions that nobody continues: their files go once the last byte is older than the idle time. IO in blocking
-//! threads, from a task that ends with the store; it also lets go what is remembered of a collection.
+//! Upload sessions that nobody continues: their files are closed soon, and go once the last byte is older than the idle
+//! time. IO in blocking threads, from tasks that end with the store; they also let go what is remembered of a collection.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,9 +10,12 @@ use portolan_oci::UploadId;
 
 use super::error::Fault;
 use super::links::names_in;
+use super::session::{Session, Writing};
 use super::{Inner, Store, blocking};
 
 const MAX_INTERVAL: Duration = Duration::from_mins(10);
+/// A session that was not written to for so long, or up to twice as long, needs no open file.
+const REST: Duration = Duration::from_mins(1);
 
 impl Store {
     /// Looks for idle sessions now and then, for as long as the store lives.
@@ -32,6 +35,33 @@ impl Store {
         });
     }
 
+    /// Closes the files of sessions now and then, for as long as the store lives.
+    pub(super) fn start_closing(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(REST).await;
+                let Some(inner) = inner.upgrade() else { return };
+                Self { inner }.close_resting_uploads().await;
+            }
+        });
+    }
+
+    /// Closes the file of every session that was not written to since the last call. The next chunk opens it again.
+    pub async fn close_resting_uploads(&self) {
+        let Ok(permit) = self.inner.permit().await else {
+            return;
+        };
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let _permit = permit;
+            for session in inner.sessions.all() {
+                inner.close_resting(&session);
+            }
+        })
+        .await;
+    }
+
     /// Removes every session that got no byte for the idle time; returns how many.
     pub async fn expire_uploads(&self) -> Result<usize, Fault> {
         let Ok(permit) = self.inner.permit().await else {
@@ -47,6 +77,28 @@ impl Store {
 }
 
 impl Inner {
+    /// Nobody is kept from writing meanwhile: who does keeps the file open.
+    fn close_resting(&self, session: &Session) {
+        let resting = |writing: &mut Writing| !std::mem::take(&mut writing.is_used);
+        let Some(mut writing) = session.try_write() else {
+            return;
+        };
+        let Some(file) = writing.file.clone().filter(|_| resting(&mut writing)) else {
+            return;
+        };
+        drop(writing);
+        // with the file a failure would go that nobody has heard of
+        if file.sync(&self.disk).is_err() {
+            drop(self.discard(&session.id, None)); // what stays behind expires
+            return;
+        }
+        if let Some(mut writing) = session.try_write()
+            && resting(&mut writing)
+        {
+            writing.file = None;
+        }
+    }
+
     fn expire(&self) -> Result<usize, Fault> {
         let mut expired = 0;
         for id in self.upload_ids()?.into_iter().filter(|id| self.is_idle(id)) {

@@ -106,6 +106,7 @@ impl Store {
             store.settle(settle);
         }
         store.start_expiry();
+        store.start_closing();
         Ok(store)
     }
 

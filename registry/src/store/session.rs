@@ -38,8 +38,10 @@ pub(super) struct Progress {
     pub(super) algorithm: Algorithm,
     /// None: must be computed from the file.
     pub(super) hasher: Option<Hasher>,
-    /// None: nobody has written to it since the start.
+    /// None: nobody has written to it lately.
     pub(super) file: Option<Arc<UploadFile>>,
+    /// Since somebody has looked whether it rests.
+    pub(super) is_used: bool,
     /// Finished or cancelled while another request waited.
     pub(super) is_over: bool,
 }
@@ -56,6 +58,7 @@ impl Session {
             algorithm,
             hasher,
             file: None,
+            is_used: false,
             is_over: false,
         };
         Self {
@@ -97,6 +100,11 @@ impl Sessions {
                 .entry(session.id.clone())
                 .or_insert_with(|| Arc::new(session)),
         )
+    }
+
+    /// All of them, in no order.
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        lock(&self.0).values().cloned().collect()
     }
 
     pub(super) fn remove(&self, id: &UploadId) {

@@ -1,8 +1,8 @@
-//! The file of one upload session, open from its first byte until it is a blob. Bytes come in; blocking IO.
+//! The file of one upload session, open from its first byte until it is a blob or rests. Bytes come in; blocking IO.
 //!
 //! The kernel tells of a failed writeback once per descriptor, and then takes the pages that it has lost for written:
 //! fsyncing again succeeds, and reading gives what is not on the disk. So all fsyncs go through one descriptor, one after
-//! the other, and a file of which one has failed never becomes anything.
+//! the other, and a file of which one has failed never becomes anything. Only after one that succeeds it is closed.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,7 +1,7 @@
 //! Upload sessions: body streams come in, blobs come out; IO in blocking threads.
 //!
-//! The bytes are hashed while they arrive. Nothing about a session is fsynced before it is finished: after a power cut
-//! it may be shorter or gone, and the client asks for its length before it goes on.
+//! The bytes are hashed while they arrive. No answer about a session waits for an fsync before it is finished: after a
+//! power cut it may be shorter or gone, and the client asks for its length before it goes on.
 
 use std::fs;
 use std::io;
@@ -265,12 +265,13 @@ impl Inner {
         published
     }
 
-    /// The file of a session, which stays open from now on.
+    /// The file of a session, which stays open until the session rests.
     pub(super) fn upload_file(
         &self,
         session: &Session,
         progress: &mut Progress,
     ) -> Result<Arc<UploadFile>, Fault> {
+        progress.is_used = true;
         if let Some(file) = &progress.file {
             return Ok(Arc::clone(file));
         }

@@ -1,10 +1,13 @@
-//! What one client may keep of the registry: memory and time.
+//! What one client may keep of the registry: memory, time and open files.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use jiff::Timestamp;
+use portolan_oci::{Algorithm, Digest};
 use portolan_registry::app::{self, App};
 use portolan_registry::buffers::{Buffers, Share};
 use portolan_registry::metrics::Metrics;
@@ -19,8 +22,9 @@ use crate::stopping::exchange;
 
 struct Listening {
     target: Target,
+    store: Store,
     _stop: DropGuard,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// The registry with other limits than usual.
@@ -35,8 +39,9 @@ async fn limited(manifests: Buffers) -> Listening {
         clock: Arc::new(|| Timestamp::UNIX_EPOCH.into()),
         random: Arc::new(rand::random),
     };
+    let store = Store::open(options).await.unwrap();
     let app = App {
-        store: Store::open(options).await.unwrap(),
+        store: store.clone(),
         auth: None,
         tls: None,
         hosts: Vec::new(),
@@ -68,8 +73,9 @@ async fn limited(manifests: Buffers) -> Listening {
             host: address.to_string(),
             tls: None,
         },
+        store,
         _stop: stop.drop_guard(),
-        _directory: directory,
+        directory,
     }
 }
 
@@ -135,4 +141,36 @@ async fn a_refusal_repeats_little_of_what_was_sent() {
         assert_eq!(refused.code(), "MANIFEST_INVALID");
         assert!(refused.body.len() < 2000, "{}", refused.body.len());
     }
+}
+
+/// How many files of uploads are open on a volume.
+fn open_uploads(volume: &Path) -> usize {
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    let paths = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    let is_upload =
+        |path: &PathBuf| path.starts_with(volume) && path.extension().is_some_and(|it| it == "data");
+    paths.filter(is_upload).count()
+}
+
+#[tokio::test]
+async fn an_upload_that_rests_keeps_no_file_open_and_goes_on() {
+    let server = limited(Buffers::for_manifests()).await;
+    let started = server.target.post("/v2/a/blobs/uploads/").await.expect(202);
+    let location = started.header("location");
+    let chunk = |body: &'static str| {
+        let asking = server.target.asking(Method::PATCH, location);
+        asking.body(body).send_owned()
+    };
+    let volume = server.directory.path().canonicalize().unwrap();
+    chunk("hel").await.expect(202);
+    server.store.close_resting_uploads().await;
+    assert_eq!(open_uploads(&volume), 1, "it has just been written to");
+    server.store.close_resting_uploads().await;
+    assert_eq!(open_uploads(&volume), 0);
+    chunk("lo").await.expect(202);
+    let digest = Digest::of(Algorithm::Sha256, b"hello");
+    let end = server
+        .target
+        .asking(Method::PUT, &format!("{location}?digest={digest}"));
+    end.send().await.expect(201);
 }
