@@ -90,13 +90,14 @@ impl Store {
 
     /// Takes a blob from a repository, unless a manifest of that repository needs it.
     pub async fn blob_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
+        let turn = self.inner.turns.scan().await;
         let permit = self.inner.permit().await?;
         let link = self.inner.keys.layer_link(repository, digest);
         let strangers = self.inner.strangers_to(link.clone(), repository, digest).await?;
         let stripes = self.inner.locks.hold(&[digest], &[]).await;
         let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         blocking(move || {
-            let _held = (permit, stripes);
+            let _held = (permit, stripes, turn);
             if !exists(&link)? {
                 return Err(BlobError::Unknown { digest });
             }

@@ -81,28 +81,36 @@ fn pulls_and_probes_are_answered_while_many_mounts_search_a_volume_that_is_slow(
 
 #[test]
 fn pulls_are_answered_while_many_deletes_read_a_volume_that_is_slow() {
-    with_threads(4, async {
-        let registry = open().await;
-        let (mut images, mut deletes) = (Vec::new(), Vec::new());
-        for number in 0..8 {
-            let seed = format!("layer {number}");
-            images.push(registry.push_image("a", "latest", &seed).await);
-        }
-        let first = Digest::from_parts(Algorithm::Sha256, &"0".repeat(64)).unwrap();
-        let _stuck = Stuck::new(&links(&registry, "a/_manifests/revisions/sha256"), &first);
-        for image in &images {
-            let path = format!("/v2/a/manifests/{}", image.digest);
-            let delete = registry.asking(Method::DELETE, &path).send_owned();
-            deletes.push(tokio::spawn(delete));
-        }
-        for image in images.iter().cycle().take(50) {
-            let path = format!("/v2/a/manifests/{}", image.digest);
-            soon(registry.get(&path)).await.expect(200);
-        }
-        for delete in deletes {
-            delete.abort();
-        }
+    for kind in ["manifests", "blobs"] {
+        with_threads(4, pulls_beside_deletes_of(kind));
+    }
+}
+
+async fn pulls_beside_deletes_of(kind: &str) {
+    let registry = open().await;
+    let (mut images, mut paths) = (Vec::new(), Vec::new());
+    for number in 0..8 {
+        let seed = format!("layer {number}");
+        let image = registry.push_image("a", "latest", &seed).await;
+        let layer = Digest::of(Algorithm::Sha256, seed.as_bytes());
+        let deleted = if kind == "blobs" { &layer } else { &image.digest };
+        paths.push(format!("/v2/a/{kind}/{deleted}"));
+        images.push(image);
+    }
+    let first = Digest::from_parts(Algorithm::Sha256, &"0".repeat(64)).unwrap();
+    let _stuck = Stuck::new(&links(&registry, "a/_manifests/revisions/sha256"), &first);
+    let deletes = paths.iter().map(|path| {
+        let asking = registry.asking(Method::DELETE, path);
+        tokio::spawn(asking.send_owned())
     });
+    let deletes: Vec<_> = deletes.collect();
+    for image in images.iter().cycle().take(50) {
+        let path = format!("/v2/a/manifests/{}", image.digest);
+        soon(registry.get(&path)).await.expect(200);
+    }
+    for delete in deletes {
+        delete.abort();
+    }
 }
 
 /// P147.
