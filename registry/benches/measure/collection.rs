@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use crate::images::{HalfGarbage, check, half_garbage, remove};
-use crate::load::Load;
-use crate::process::{self, PROGRAM};
-use crate::quantiles::Quantiles;
-use crate::scratch::Scratch;
-use crate::server::{Server, Whose, theirs};
-use crate::table::{Table, count, milliseconds, per, ratio};
+use super::images::{HalfGarbage, check, half_garbage, remove};
+use super::load::Load;
+use super::process::{self, PROGRAM};
+use super::quantiles::Quantiles;
+use super::repeats::Repeats;
+use super::scratch::Scratch;
+use super::server::{Server, Whose, theirs};
+use super::table::{Table, count, milliseconds, per, ratio};
 
-/// How long pulls are measured without a collection.
-const QUIET: Duration = Duration::from_secs(10);
 const CPU_TARGET: Duration = Duration::from_micros(100);
 const WALL_TARGET: Duration = Duration::from_millis(1);
 const MEMORY_TARGET: f64 = 50e6;
@@ -36,9 +35,14 @@ struct Theirs {
     wall: Duration,
 }
 
-pub(crate) fn measure(scratch: &Scratch, blobs: usize, peer: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn measure(
+    scratch: &Scratch,
+    blobs: usize,
+    repeats: Repeats,
+    peer: Option<&Path>,
+) -> anyhow::Result<Table> {
     let made = half_garbage(scratch, "g1", blobs)?;
-    let ours = collect(&made)?;
+    let ours = collect(&made, repeats.quiet)?;
     check(&made.volume, false)?;
     remove(&made.volume)?;
     let theirs = match peer {
@@ -50,11 +54,10 @@ pub(crate) fn measure(scratch: &Scratch, blobs: usize, peer: Option<&Path>) -> a
         }
         None => None,
     };
-    print(&made, &ours, theirs.as_ref());
-    Ok(())
+    Ok(table(&made, &ours, theirs.as_ref()))
 }
 
-fn print(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) {
+fn table(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) -> Table {
     let title = format!(
         "Garbage collection of {} blobs, {} of them garbage, while manifests are pulled",
         count(made.blobs as u64),
@@ -116,21 +119,21 @@ fn print(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) {
         "50 MB at 500,000",
         ours.memory_added as f64 / MEMORY_TARGET / share.max(1.0),
     );
-    table.print();
+    table
 }
 
-fn collect(made: &HalfGarbage) -> anyhow::Result<Ours> {
+fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     let server = Server::start(Whose::Ours, &made.volume)?;
     // Pulls come into the caches first, and the memory that they need is not the collection's.
     let load = Load::start(server.address, &made.paths);
-    thread::sleep(QUIET / 5);
+    thread::sleep(quiet / 5);
     load.end()?;
     let load = Load::start(server.address, &made.paths);
     let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
-    thread::sleep(QUIET);
+    thread::sleep(quiet);
     let cpu_of_pulls =
         process::cpu(server.pid())?.saturating_sub(cpu).as_secs_f64() / began.elapsed().as_secs_f64();
-    let quiet = load.end()?;
+    let without = load.end()?;
     process::forget_peak(server.pid())?;
     let (memory_before, _) = process::memory(server.pid())?;
     let load = Load::start(server.address, &made.paths);
@@ -151,7 +154,7 @@ fn collect(made: &HalfGarbage) -> anyhow::Result<Ours> {
     Ok(Ours {
         cpu: cpu.saturating_sub(wall.mul_f64(cpu_of_pulls)),
         wall,
-        quiet,
+        quiet: without,
         during,
         memory_before,
         memory_added: peak.saturating_sub(memory_before),

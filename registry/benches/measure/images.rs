@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use portolan_oci::Digest;
 use serde_json::{Value, json};
 
-use crate::layout::{BLOB, LINK, Layout, TAG};
-use crate::process::PROGRAM;
-use crate::scratch::Scratch;
-use crate::table::Progress;
+use super::layout::{BLOB, LINK, Layout, TAG};
+use super::process::PROGRAM;
+use super::scratch::Scratch;
+use super::table::Progress;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const IMAGES_IN_REPOSITORY: usize = 100;

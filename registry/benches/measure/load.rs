@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
-use crate::client::Client;
-use crate::quantiles::Quantiles;
+use super::client::Client;
+use super::quantiles::Quantiles;
 
 pub(crate) struct Load {
     is_over: Arc<AtomicBool>,

@@ -17,7 +17,8 @@ mod pages;
 mod process;
 mod pushes;
 mod quantiles;
-mod scratch;
+mod repeats;
+pub(crate) mod scratch;
 mod server;
 mod starts;
 mod table;
@@ -27,12 +28,14 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use self::interruption::Interruption;
+use self::repeats::Repeats;
 use self::scratch::Scratch;
+use self::table::Table;
 
 /// Measures the registry on this machine's disk and prints tables.
 #[derive(Debug, Parser)]
 #[command(name = "make bench", after_help = EXAMPLES)]
-struct Args {
+pub(crate) struct Args {
     /// What to measure.
     #[arg(
         value_name = "PART",
@@ -40,7 +43,7 @@ struct Args {
         env = "PORTOLAN_BENCH_PARTS",
         value_delimiter = ' '
     )]
-    parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     /// How many blobs are on the volume that is collected.
     #[arg(
         long,
@@ -48,7 +51,7 @@ struct Args {
         env = "PORTOLAN_BENCH_BLOBS",
         default_value_t = 100_000
     )]
-    blobs: usize,
+    pub(crate) blobs: usize,
     /// How many images are on the volume on which the registry starts, and how many tags in its largest repository.
     #[arg(
         long,
@@ -56,20 +59,23 @@ struct Args {
         env = "PORTOLAN_BENCH_IMAGES",
         default_value_t = 100_000
     )]
-    images: usize,
+    pub(crate) images: usize,
     /// Where the volumes are made, on the disk that is to be measured.
     #[arg(long, value_name = "DIRECTORY", env = "PORTOLAN_BENCH_DIR")]
-    directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
     /// The program of registry:2; without it, its column stays empty.
     #[arg(long, value_name = "FILE", env = "PORTOLAN_BENCH_PEER")]
-    peer: Option<PathBuf>,
+    pub(crate) peer: Option<PathBuf>,
+    /// Do each thing a few times only: that shows that the benchmark works, not how fast anything is.
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Cargo says so to every benchmark.
     #[arg(long, hide = true)]
-    bench: bool,
+    pub(crate) bench: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
+pub(crate) enum Part {
     /// Garbage collection beside pulls.
     Gc,
     /// From nothing to the first answer.
@@ -91,10 +97,17 @@ fn main() -> anyhow::Result<()> {
     let interruption = Interruption::expect(scratch.path())?;
     let measured = measure(&args, &scratch);
     interruption.pass();
-    measured
+    measured.map(drop)
 }
 
-fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<()> {
+/// Prints a table for each part, and returns all of them.
+pub(crate) fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<Vec<Table>> {
+    let mut tables = Vec::new();
+    let mut show = |table: Table| {
+        table.print();
+        tables.push(table);
+    };
+    let repeats = if args.quick { Repeats::FEW } else { Repeats::MANY };
     let measures = |part| args.parts.is_empty() || args.parts.contains(&part);
     println!("{}", process::machine(scratch.path()));
     let peer = args.peer.as_deref();
@@ -103,20 +116,20 @@ fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<()> {
     }
     images::prove_layout(scratch)?;
     if measures(Part::Push) {
-        pushes::measure(scratch, peer)?;
+        show(pushes::measure(scratch, repeats, peer)?);
     }
     if measures(Part::Start) || measures(Part::Tags) {
         let volumes = starts::Volumes::write(scratch, args.images)?;
         if measures(Part::Start) {
-            starts::measure(&volumes, peer)?;
+            show(starts::measure(&volumes, repeats, peer)?);
         }
         if measures(Part::Tags) {
-            pages::measure(&volumes, peer)?;
+            show(pages::measure(&volumes, repeats, peer)?);
         }
         volumes.remove()?;
     }
     if measures(Part::Gc) {
-        collection::measure(scratch, args.blobs, peer)?;
+        show(collection::measure(scratch, args.blobs, repeats, peer)?);
     }
-    Ok(())
+    Ok(tables)
 }

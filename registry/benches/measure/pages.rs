@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::images::tag_name;
-use crate::quantiles::Quantiles;
-use crate::server::{Server, Whose};
-use crate::starts::{FEW_TAGS, Volumes};
-use crate::table::{Table, count, milliseconds, ratio};
+use super::client::Client;
+use super::images::tag_name;
+use super::quantiles::Quantiles;
+use super::repeats::Repeats;
+use super::server::{Server, Whose};
+use super::starts::{FEW_TAGS, Volumes};
+use super::table::{Table, count, milliseconds, ratio};
 
 /// With so many tags on each, the hundredth page is the last one of the short list.
 const ON_PAGE: usize = FEW_TAGS / PAGE;
 const PAGE: usize = 100;
-const REPEATS: usize = 300;
-/// registry:2 2.8 knows no pages: it answers with all tags, in no order.
-const REPEATS_OF_THEIRS: usize = 5;
 
 struct Pages {
     first: Duration,
@@ -27,10 +25,10 @@ struct Pages {
     end_of_many: Duration,
 }
 
-pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<()> {
-    let ours = pages(Whose::Ours, volumes, REPEATS)?;
+pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
+    let ours = pages(Whose::Ours, volumes, repeats.pages)?;
     let theirs = match peer {
-        Some(program) => Some(pages(Whose::Theirs(program), volumes, REPEATS_OF_THEIRS)?),
+        Some(program) => Some(pages(Whose::Theirs(program), volumes, repeats.pages_of_theirs)?),
         None => None,
     };
     let theirs = theirs.as_ref();
@@ -64,8 +62,7 @@ pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<
         &format!("2 × of {few}"),
         ratio(ours.end_of_many, ours.few * 2),
     );
-    table.print();
-    Ok(())
+    Ok(table)
 }
 
 fn pages(whose: Whose<'_>, volumes: &Volumes, repeats: usize) -> anyhow::Result<Pages> {

@@ -12,16 +12,14 @@ use http::{Method, StatusCode};
 use portolan_oci::{Algorithm, Digest};
 use serde_json::json;
 
-use crate::client::Client;
-use crate::images::manifest;
-use crate::quantiles::Quantiles;
-use crate::scratch::Scratch;
-use crate::server::{Server, Whose};
-use crate::table::{Table, milliseconds, ratio};
+use super::client::Client;
+use super::images::manifest;
+use super::quantiles::Quantiles;
+use super::repeats::Repeats;
+use super::scratch::Scratch;
+use super::server::{Server, Whose};
+use super::table::{Table, milliseconds, ratio};
 
-const PUSHES: usize = 400;
-/// The first ones make directories that stay: those for the first two digits of a digest.
-const WARM_UP: usize = 400;
 const SIZE: usize = 300;
 const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// data and layer link; data, revision link and the tag's link.
@@ -38,13 +36,16 @@ struct Pushes {
 type Part = fn(&Pushes) -> &Quantiles;
 type Rank = fn(&Quantiles) -> Duration;
 
-pub(crate) fn measure(scratch: &Scratch, peer: Option<&Path>) -> anyhow::Result<()> {
-    let ours = pushes(scratch, Whose::Ours, "b1")?;
+pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
+    let ours = pushes(scratch, repeats, Whose::Ours, "b1")?;
     let theirs = match peer {
-        Some(program) => Some(pushes(scratch, Whose::Theirs(program), "b2")?),
+        Some(program) => Some(pushes(scratch, repeats, Whose::Theirs(program), "b2")?),
         None => None,
     };
-    let mut table = Table::new(format!("One push of {SIZE} bytes at a time, {PUSHES} times"));
+    let mut table = Table::new(format!(
+        "One push of {SIZE} bytes at a time, {} times",
+        repeats.pushes
+    ));
     let rows: [(&str, Part, Part); 2] = [
         ("blob", |it| &it.bare_blob, |it| &it.blob),
         ("manifest with tag", |it| &it.bare_manifest, |it| &it.manifest),
@@ -74,18 +75,18 @@ pub(crate) fn measure(scratch: &Scratch, peer: Option<&Path>) -> anyhow::Result<
             );
         }
     }
-    table.print();
-    Ok(())
+    Ok(table)
 }
 
-fn pushes(scratch: &Scratch, whose: Whose<'_>, name: &str) -> anyhow::Result<Pushes> {
-    let volume = scratch.volume(name, (PUSHES + WARM_UP) * 30)?;
+fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> anyhow::Result<Pushes> {
+    let number = repeats.first_pushes + repeats.pushes;
+    let volume = scratch.volume(name, number * 30)?;
     let server = Server::start(whose, &volume)?;
     let mut client = Client::connect(server.address)?;
     let beside = volume.with_extension("bare");
     let bare = Bare::new(&beside)?;
     let mut durations: [Vec<Duration>; 4] = Default::default();
-    for number in 0..WARM_UP + PUSHES {
+    for number in 0..number {
         let blob = Bytes::from(format!("{number:0SIZE$}"));
         let digest = Digest::of(Algorithm::Sha256, &blob);
         let descriptor =
@@ -97,7 +98,7 @@ fn pushes(scratch: &Scratch, whose: Whose<'_>, name: &str) -> anyhow::Result<Pus
             bare.write(2 * number + 1, FILES_OF_MANIFEST, &document)?,
             push_manifest(&mut client, document, number)?,
         ];
-        if number >= WARM_UP {
+        if number >= repeats.first_pushes {
             for (durations, took) in durations.iter_mut().zip(took) {
                 durations.push(took);
             }

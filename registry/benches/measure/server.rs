@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::process::PROGRAM;
+use super::process::PROGRAM;
 
 /// Whose program it is.
 #[derive(Debug, Clone, Copy)]

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::images::{many_images, remove};
-use crate::quantiles::Quantiles;
-use crate::scratch::Scratch;
-use crate::server::{Server, Whose};
-use crate::table::{Table, count, milliseconds, ratio};
+use super::images::{many_images, remove};
+use super::quantiles::Quantiles;
+use super::repeats::Repeats;
+use super::scratch::Scratch;
+use super::server::{Server, Whose};
+use super::table::{Table, count, milliseconds, ratio};
 
 const FEW_IMAGES: usize = 10;
 pub(crate) const FEW_TAGS: usize = 1_000;
-const STARTS: usize = 15;
 const TARGET: Duration = Duration::from_millis(50);
 
 /// One with ten images, and one with many in many repositories and in two of many tags.
@@ -51,7 +51,7 @@ impl Start<'_> {
     }
 }
 
-pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
     let mut starts = Vec::new();
     for (volume, images) in [(&volumes.few, FEW_IMAGES), (&volumes.many, volumes.images)] {
         let start = |whose, ends_in_order, what| Start {
@@ -66,7 +66,7 @@ pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<
         starts.extend(peer.map(|program| start(Whose::Theirs(program), true, "")));
     }
     // All of them in turn, so that they meet the same disk. The first round makes what stays, and fills caches.
-    for round in 0..=STARTS {
+    for round in 0..=repeats.starts {
         for start in &mut starts {
             let before = Server::start(start.whose, start.volume)?;
             if start.ends_in_order {
@@ -81,7 +81,10 @@ pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<
             server.stop()?;
         }
     }
-    let mut table = Table::new(format!("Start to the first 200 of /v2/, median of {STARTS}"));
+    let mut table = Table::new(format!(
+        "Start to the first 200 of /v2/, median of {}",
+        repeats.starts
+    ));
     let is_theirs = |start: &Start<'_>| matches!(start.whose, Whose::Theirs(_));
     for start in starts.iter().filter(|start| !is_theirs(start)) {
         let of_theirs = starts.iter().find(|it| is_theirs(it) && it.what == start.what);
@@ -95,6 +98,5 @@ pub(crate) fn measure(volumes: &Volumes, peer: Option<&Path>) -> anyhow::Result<
             ratio(took, TARGET),
         );
     }
-    table.print();
-    Ok(())
+    Ok(table)
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 /// One line.
 pub(crate) struct Row {
-    what: String,
+    pub(crate) what: String,
     ours: String,
     theirs: String,
     target: String,
     /// Of the target.
-    used: Option<f64>,
+    pub(crate) used: Option<f64>,
 }
 
 pub(crate) struct Table {
-    title: String,
-    rows: Vec<Row>,
+    pub(crate) title: String,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// So long is a bar that just reaches the target.
