@@ -7,7 +7,11 @@
 #[path = "../benches/measure/main.rs"]
 mod measure;
 
+use std::time::Duration;
+
 use self::measure::Args;
+use self::measure::load::{PACE, waits};
+use self::measure::quantiles::Quantiles;
 use self::measure::scratch::Scratch;
 
 #[test]
@@ -31,4 +35,27 @@ fn a_small_run_has_a_figure_for_every_target() {
     assert!(goals.iter().all(|(_, used)| used.is_finite()), "{goals:?}");
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(titles.len(), 4, "{titles:?}");
+}
+
+#[test]
+fn an_answer_within_the_pace_is_one_wait() {
+    let took = PACE / 2;
+    assert_eq!(waits(took).collect::<Vec<_>>(), [took]);
+    assert_eq!(waits(PACE).collect::<Vec<_>>(), [PACE]);
+}
+
+#[test]
+fn one_stop_of_a_second_is_in_the_p99_of_ten_thousand_quick_answers() {
+    let quick = Duration::from_millis(1);
+    let stop = Duration::from_secs(1);
+    let all: Vec<Duration> = (0..10_000)
+        .flat_map(|number| waits(if number == 5_000 { stop } else { quick }))
+        .collect();
+    assert_eq!(
+        all.len(),
+        9_999 + 500,
+        "each 2 ms of the stop somebody came to wait"
+    );
+    let p99 = Quantiles::of(all).p99();
+    assert!(p99 > stop / 2, "{p99:?}");
 }

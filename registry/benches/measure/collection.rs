@@ -125,10 +125,10 @@ fn table(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) -> Table {
 fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     let server = Server::start(Whose::Ours, &made.volume)?;
     // Pulls come into the caches first, and the memory that they need is not the collection's.
-    let load = Load::start(server.address, &made.paths);
+    let load = Load::start(server.address, &made.paths, 0);
     thread::sleep(quiet / 5);
-    load.end()?;
-    let load = Load::start(server.address, &made.paths);
+    let behind = load.end()?.answered;
+    let load = Load::start(server.address, &made.paths, behind);
     let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
     thread::sleep(quiet);
     let cpu_of_pulls =
@@ -136,7 +136,7 @@ fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     let without = load.end()?;
     process::forget_peak(server.pid())?;
     let (memory_before, _) = process::memory(server.pid())?;
-    let load = Load::start(server.address, &made.paths);
+    let load = Load::start(server.address, &made.paths, behind + without.answered);
     let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
     let report = run_gc(&made.volume)?;
     let wall = began.elapsed();
@@ -154,8 +154,8 @@ fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     Ok(Ours {
         cpu: cpu.saturating_sub(wall.mul_f64(cpu_of_pulls)),
         wall,
-        quiet: without,
-        during,
+        quiet: without.waits,
+        during: during.waits,
         memory_before,
         memory_added: peak.saturating_sub(memory_before),
     })
