@@ -10,6 +10,7 @@ mod measure;
 use std::time::Duration;
 
 use self::measure::Args;
+use self::measure::collection::Spent;
 use self::measure::load::{PACE, waits};
 use self::measure::quantiles::Quantiles;
 use self::measure::scratch::Scratch;
@@ -58,4 +59,16 @@ fn one_stop_of_a_second_is_in_the_p99_of_ten_thousand_quick_answers() {
     );
     let p99 = Quantiles::of(all).p99();
     assert!(p99 > stop / 2, "{p99:?}");
+}
+
+#[test]
+fn only_pulls_that_were_answered_are_taken_off_the_time_of_a_collection() {
+    let spent = |milliseconds, pulls| Spent {
+        cpu: Duration::from_millis(milliseconds),
+        pulls,
+    };
+    let alone = spent(500, 5_000);
+    let slowed = spent(1_000, 1_000);
+    assert_eq!(slowed.without_pulls(alone), Duration::from_millis(900));
+    assert_eq!(spent(10, 1_000).without_pulls(alone), Duration::ZERO);
 }

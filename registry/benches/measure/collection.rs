@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::images::{HalfGarbage, check, half_garbage, remove};
-use super::load::Load;
+use super::load::{Load, Pulls};
 use super::process::{self, PROGRAM};
 use super::quantiles::Quantiles;
 use super::repeats::Repeats;
@@ -124,26 +124,23 @@ fn table(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) -> Table {
 
 fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     let server = Server::start(Whose::Ours, &made.volume)?;
+    let sleep = |time| {
+        move || {
+            thread::sleep(time);
+            anyhow::Ok(())
+        }
+    };
     // Pulls come into the caches first, and the memory that they need is not the collection's.
-    let load = Load::start(server.address, &made.paths, 0);
-    thread::sleep(quiet / 5);
-    let behind = load.end()?.answered;
-    let load = Load::start(server.address, &made.paths, behind);
-    let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
-    thread::sleep(quiet);
-    let cpu_of_pulls =
-        process::cpu(server.pid())?.saturating_sub(cpu).as_secs_f64() / began.elapsed().as_secs_f64();
-    let without = load.end()?;
+    let first = pulled(&server, made, 0, sleep(quiet / 5))?;
+    let behind = first.pulls.answered;
+    let alone = pulled(&server, made, behind, sleep(quiet))?;
     process::forget_peak(server.pid())?;
     let (memory_before, _) = process::memory(server.pid())?;
-    let load = Load::start(server.address, &made.paths, behind + without.answered);
-    let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
-    let report = run_gc(&made.volume)?;
-    let wall = began.elapsed();
-    let cpu = process::cpu(server.pid())?.saturating_sub(cpu);
-    let during = load.end()?;
+    let behind = behind + alone.pulls.answered;
+    let beside = pulled(&server, made, behind, || run_gc(&made.volume))?;
     let (_, peak) = process::memory(server.pid())?;
     server.stop()?;
+    let report = &beside.outcome;
     let (examined, freed) = (&report["examined"]["blobs"], &report["freed"]["blobs"]);
     ensure!(
         examined == made.blobs && freed == made.garbage,
@@ -152,13 +149,65 @@ fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
         made.garbage
     );
     Ok(Ours {
-        cpu: cpu.saturating_sub(wall.mul_f64(cpu_of_pulls)),
-        wall,
-        quiet: without.waits,
-        during: during.waits,
+        cpu: beside.spent().without_pulls(alone.spent()),
+        wall: beside.wall,
+        quiet: alone.pulls.waits,
+        during: beside.pulls.waits,
         memory_before,
         memory_added: peak.saturating_sub(memory_before),
     })
+}
+
+/// Something that was done while manifests were pulled.
+struct Pulled<T> {
+    outcome: T,
+    wall: Duration,
+    /// Of the server.
+    cpu: Duration,
+    pulls: Pulls,
+}
+
+impl<T> Pulled<T> {
+    fn spent(&self) -> Spent {
+        Spent {
+            cpu: self.cpu,
+            pulls: self.pulls.answered,
+        }
+    }
+}
+
+fn pulled<T>(
+    server: &Server,
+    made: &HalfGarbage,
+    behind: usize,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Pulled<T>> {
+    let load = Load::start(server.address, &made.paths, behind);
+    let (cpu, began) = (process::cpu(server.pid())?, Instant::now());
+    let outcome = work()?;
+    let wall = began.elapsed();
+    let cpu = process::cpu(server.pid())?.saturating_sub(cpu);
+    Ok(Pulled {
+        outcome,
+        wall,
+        cpu,
+        pulls: load.end()?,
+    })
+}
+
+/// What a process used while it answered so many pulls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spent {
+    pub(crate) cpu: Duration,
+    pub(crate) pulls: usize,
+}
+
+impl Spent {
+    /// What all else cost, if a pull cost as much as at the time when there was nothing else.
+    pub(crate) fn without_pulls(self, alone: Self) -> Duration {
+        let of_pulls = alone.cpu.mul_f64(self.pulls as f64 / alone.pulls.max(1) as f64);
+        self.cpu.saturating_sub(of_pulls)
+    }
 }
 
 fn run_gc(volume: &Path) -> anyhow::Result<Value> {

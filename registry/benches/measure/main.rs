@@ -8,7 +8,7 @@
 )]
 
 mod client;
-mod collection;
+pub(crate) mod collection;
 mod images;
 mod interruption;
 mod layout;
