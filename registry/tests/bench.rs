@@ -10,7 +10,7 @@ mod measure;
 use std::time::Duration;
 
 use self::measure::Args;
-use self::measure::collection::Spent;
+use self::measure::collection::{Spent, share_of_memory};
 use self::measure::load::{PACE, waits};
 use self::measure::quantiles::Quantiles;
 use self::measure::scratch::Scratch;
@@ -71,4 +71,10 @@ fn only_pulls_that_were_answered_are_taken_off_the_time_of_a_collection() {
     let slowed = spent(1_000, 1_000);
     assert_eq!(slowed.without_pulls(alone), Duration::from_millis(900));
     assert_eq!(spent(10, 1_000).without_pulls(alone), Duration::ZERO);
+}
+
+#[test]
+fn memory_on_a_small_volume_is_no_share_of_the_target_for_a_large_one() {
+    assert_eq!(share_of_memory(10_000_000, 100_000), None);
+    assert_eq!(share_of_memory(25_000_000, 500_500), Some(0.5));
 }

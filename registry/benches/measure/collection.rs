@@ -19,7 +19,9 @@ use super::table::{Table, count, milliseconds, per, ratio};
 
 const CPU_TARGET: Duration = Duration::from_micros(100);
 const WALL_TARGET: Duration = Duration::from_millis(1);
+/// On a volume of so many blobs. On a smaller one no share of the target is told: what is added is not in proportion.
 const MEMORY_TARGET: f64 = 50e6;
+const BLOBS_OF_MEMORY_TARGET: usize = 500_000;
 
 struct Ours {
     cpu: Duration,
@@ -111,15 +113,19 @@ fn table(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) -> Table {
     );
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     table.row("memory before", megabytes(ours.memory_before), None);
-    let share = made.blobs as f64 / 500_000.0;
     table.goal(
         "memory added at the peak",
         megabytes(ours.memory_added),
         None,
         "50 MB at 500,000",
-        ours.memory_added as f64 / MEMORY_TARGET / share.max(1.0),
+        share_of_memory(ours.memory_added, made.blobs),
     );
     table
+}
+
+/// What is used of the target for the memory, on a volume that has at least as many blobs as that is for.
+pub(crate) fn share_of_memory(added: u64, blobs: usize) -> Option<f64> {
+    (blobs >= BLOBS_OF_MEMORY_TARGET).then(|| added as f64 / MEMORY_TARGET)
 }
 
 fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {

@@ -42,12 +42,19 @@ impl Table {
         });
     }
 
-    /// A line with a target.
-    pub(crate) fn goal(&mut self, what: &str, ours: String, theirs: Option<String>, target: &str, used: f64) {
+    /// A line with a target, and how much of that is used, if that can be said.
+    pub(crate) fn goal(
+        &mut self,
+        what: &str,
+        ours: String,
+        theirs: Option<String>,
+        target: &str,
+        used: impl Into<Option<f64>>,
+    ) {
         self.row(what, ours, theirs);
         if let Some(row) = self.rows.last_mut() {
             target.clone_into(&mut row.target);
-            row.used = Some(used);
+            row.used = used.into();
         }
     }
 
