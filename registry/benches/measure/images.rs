@@ -29,12 +29,24 @@ pub(crate) struct HalfGarbage {
     pub(crate) garbage: usize,
 }
 
+fn images_of(blobs: usize) -> usize {
+    (blobs / OWN_BLOBS).max(2)
+}
+
+pub(crate) fn inodes_of_half_garbage(blobs: usize) -> usize {
+    let of_repositories = images_of(blobs).div_ceil(IMAGES_IN_REPOSITORY) * (BLOB + LINK);
+    let of_images = images_of(blobs) * (OWN_BLOBS * BLOB + (OWN_LAYERS + 1) * LINK);
+    of_repositories + of_images + images_of(blobs) / 2 * (LINK + TAG)
+}
+
+pub(crate) fn inodes_of_many_images(images: usize, few: usize) -> usize {
+    images * (BLOB + LINK + TAG) + images * TAG + few * TAG
+}
+
 /// Writes a volume with so many blobs, rounded to whole images: each has a config, eight layers of its own and one that it
 /// shares with its repository. A delete has taken tag and revision link of every second one away; its layer links stay.
 pub(crate) fn half_garbage(scratch: &Scratch, name: &str, blobs: usize) -> anyhow::Result<HalfGarbage> {
-    let images = (blobs / OWN_BLOBS).max(2);
-    let inodes = images * (OWN_BLOBS * BLOB + (OWN_LAYERS + 2) * LINK) + images / 2 * (LINK + TAG);
-    let volume = scratch.volume(name, inodes)?;
+    let volume = scratch.volume(name, inodes_of_half_garbage(blobs))?;
     let mut layout = Layout::new(&volume);
     let mut made = HalfGarbage {
         volume: volume.clone(),
@@ -42,6 +54,7 @@ pub(crate) fn half_garbage(scratch: &Scratch, name: &str, blobs: usize) -> anyho
         blobs: 0,
         garbage: 0,
     };
+    let images = images_of(blobs);
     let mut progress = Progress::new("Writing images", images);
     let mut shared = None;
     for image in 0..images {
@@ -92,8 +105,7 @@ pub(crate) fn many_images(
     images: usize,
     few: usize,
 ) -> anyhow::Result<PathBuf> {
-    let inodes = images * (BLOB + LINK + TAG) + images * TAG + few * TAG;
-    let volume = scratch.volume(name, inodes)?;
+    let volume = scratch.volume(name, inodes_of_many_images(images, few))?;
     let mut layout = Layout::new(&volume);
     let mut progress = Progress::new("Writing images", images);
     let layer = layout.blob(b"the only layer\n")?;

@@ -27,6 +27,12 @@ impl Scratch {
 
     /// Where a volume is to be that takes so many inodes of one block each, if there is room for that.
     pub(crate) fn volume(&self, name: &str, inodes: usize) -> anyhow::Result<PathBuf> {
+        self.expect_room(inodes)?;
+        Ok(self.path().join(name))
+    }
+
+    /// Fails when so many inodes of one block each do not fit on the disk.
+    pub(crate) fn expect_room(&self, inodes: usize) -> anyhow::Result<()> {
         let space = rustix::fs::statvfs(self.path())?;
         let needed = inodes as u64;
         let available = space.f_bavail * space.f_frsize;
@@ -40,6 +46,6 @@ impl Scratch {
                 (needed * BLOCK * 5 / 4) >> 20,
             );
         }
-        Ok(self.path().join(name))
+        Ok(())
     }
 }
