@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::images::{HalfGarbage, check, half_garbage, remove};
 use super::load::{Load, Pulls};
 use super::process::{self, PROGRAM};
+use super::progress::phase;
 use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
@@ -220,7 +221,7 @@ fn run_gc(volume: &Path) -> anyhow::Result<Value> {
     let mut command = Command::new(PROGRAM);
     command.args(["gc", "--grace", "0s", "--output", "json", "--socket"]);
     command.arg(volume.join("portolan/v1/admin.sock"));
-    let output = command.output().context("cannot run gc")?;
+    let output = phase("Collecting", || command.output()).context("cannot run gc")?;
     if !output.status.success() {
         bail!("gc says: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -237,7 +238,8 @@ fn collect_with_theirs(program: &Path, made: &HalfGarbage) -> anyhow::Result<The
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let (cpu, began) = (process::cpu_of_children()?, Instant::now());
-    let status = command.status().context("cannot run registry:2")?;
+    let status = phase("Collecting with registry:2", || command.status());
+    let status = status.context("cannot run registry:2")?;
     ensure!(
         status.success(),
         "garbage-collect of registry:2 ended with {status}"

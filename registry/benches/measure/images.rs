@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use portolan_oci::Digest;
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::layout::{BLOB, LINK, Layout, TAG};
 use super::process::PROGRAM;
+use super::progress::{Progress, phase};
 use super::scratch::Scratch;
-use super::table::Progress;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const IMAGES_IN_REPOSITORY: usize = 100;
@@ -168,7 +167,8 @@ pub(crate) fn check(volume: &Path, deep: bool) -> anyhow::Result<()> {
     if deep {
         command.arg("--deep");
     }
-    let output = command.output().context("cannot run fsck")?;
+    let output = phase("Checking the volume", || command.output());
+    let output = output.context("cannot run fsck")?;
     if !output.status.success() {
         bail!(
             "fsck of \"{}\" says: {}{}",
@@ -182,17 +182,14 @@ pub(crate) fn check(volume: &Path, deep: bool) -> anyhow::Result<()> {
 
 /// Removes a volume; of a large one that takes as long as making it.
 pub(crate) fn remove(volume: &Path) -> anyhow::Result<()> {
-    let began = Instant::now();
-    std::fs::remove_dir_all(volume).with_context(|| format!("cannot remove \"{}\"", volume.display()))?;
-    if began.elapsed().as_secs() > 2 {
-        println!("  Removing them: {} s", began.elapsed().as_secs());
-    }
-    Ok(())
+    phase("Removing the volume", || std::fs::remove_dir_all(volume))
+        .with_context(|| format!("cannot remove \"{}\"", volume.display()))
 }
 
 /// What is measured next does not wait for what was written before.
 fn settle(path: &Path) -> anyhow::Result<()> {
-    Ok(rustix::fs::syncfs(std::fs::File::open(path)?)?)
+    let volume = std::fs::File::open(path)?;
+    Ok(phase("Waiting for the disk", || rustix::fs::syncfs(volume))?)
 }
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";

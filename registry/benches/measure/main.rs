@@ -15,6 +15,7 @@ mod layout;
 pub(crate) mod load;
 mod pages;
 mod process;
+mod progress;
 mod pushes;
 pub(crate) mod quantiles;
 mod repeats;

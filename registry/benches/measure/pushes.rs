@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::images::manifest;
+use super::progress::Progress;
 use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
@@ -86,7 +87,9 @@ fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> 
     let beside = volume.with_extension("bare");
     let bare = Bare::new(&beside)?;
     let mut durations: [Vec<Duration>; 4] = Default::default();
+    let mut progress = Progress::new("Rounds of pushes", number);
     for number in 0..number {
+        progress.at(number);
         let blob = Bytes::from(format!("{number:0SIZE$}"));
         let digest = Digest::of(Algorithm::Sha256, &blob);
         let descriptor =
@@ -104,6 +107,7 @@ fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> 
             }
         }
     }
+    progress.end();
     server.stop()?;
     fs::remove_dir_all(&volume)?;
     fs::remove_dir_all(&beside)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::images::{many_images, remove};
+use super::progress::Progress;
 use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
@@ -66,7 +67,9 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
         starts.extend(peer.map(|program| start(Whose::Theirs(program), true, "")));
     }
     // All of them in turn, so that they meet the same disk. The first round makes what stays, and fills caches.
+    let mut progress = Progress::new("Rounds of starts", repeats.starts + 1);
     for round in 0..=repeats.starts {
+        progress.at(round);
         for start in &mut starts {
             let before = Server::start(start.whose, start.volume)?;
             if start.ends_in_order {
@@ -81,6 +84,7 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
             server.stop()?;
         }
     }
+    progress.end();
     let mut table = Table::new(format!(
         "Start to the first 200 of /v2/, median of {}",
         repeats.starts

@@ -1,8 +1,7 @@
 //! What is printed: figures come in, lines that people read come out, with a bar for how much of the target is used.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One line.
 pub(crate) struct Row {
@@ -135,47 +134,4 @@ pub(crate) fn ratio(one: Duration, other: Duration) -> f64 {
 
 pub(crate) fn per(duration: Duration, number: usize) -> Duration {
     duration / u32::try_from(number.max(1)).unwrap_or(u32::MAX)
-}
-
-/// How far something long has come: on a terminal a line that changes, elsewhere one line at its end.
-pub(crate) struct Progress {
-    what: &'static str,
-    total: usize,
-    began: Instant,
-    shown: Option<Instant>,
-}
-
-impl Progress {
-    pub(crate) fn new(what: &'static str, total: usize) -> Self {
-        Self {
-            what,
-            total,
-            began: Instant::now(),
-            shown: None,
-        }
-    }
-
-    pub(crate) fn at(&mut self, done: usize) {
-        let is_due = self.shown.is_none_or(|shown| shown.elapsed().as_millis() > 200);
-        if is_due && std::io::stdout().is_terminal() {
-            print!(
-                "\r\x1b[K  {}: {} of {}",
-                self.what,
-                count(done as u64),
-                count(self.total as u64)
-            );
-            drop(std::io::stdout().flush());
-            self.shown = Some(Instant::now());
-        }
-    }
-
-    pub(crate) fn end(self) {
-        let seconds = self.began.elapsed().as_secs();
-        if self.shown.is_some() {
-            print!("\r\x1b[K");
-        }
-        if seconds > 2 {
-            println!("  {}: {} in {seconds} s", self.what, count(self.total as u64));
-        }
-    }
 }
