@@ -14,6 +14,7 @@ use self::measure::collection::{Spent, share_of_memory};
 use self::measure::load::{PACE, waits};
 use self::measure::quantiles::Quantiles;
 use self::measure::scratch::Scratch;
+use self::measure::table::{Figure, Table};
 
 #[test]
 fn a_small_run_has_a_figure_for_every_target() {
@@ -77,4 +78,14 @@ fn only_pulls_that_were_answered_are_taken_off_the_time_of_a_collection() {
 fn memory_on_a_small_volume_is_no_share_of_the_target_for_a_large_one() {
     assert_eq!(share_of_memory(10_000_000, 100_000), None);
     assert_eq!(share_of_memory(25_000_000, 500_500), Some(0.5));
+}
+
+#[test]
+fn what_both_have_measured_is_told_as_a_multiple() {
+    let mut table = Table::new("Two programs".to_owned());
+    let took = |seconds| Figure::Seconds(Duration::from_secs(seconds));
+    table.row("both", took(3), Some(took(4)));
+    table.row("one of them", took(3), Some(Figure::None("offline")));
+    let told: Vec<&str> = table.rows.iter().map(|row| row.against.as_str()).collect();
+    assert_eq!(told, ["0.75 ×", ""]);
 }

@@ -22,7 +22,7 @@ mod repeats;
 pub(crate) mod scratch;
 mod server;
 mod starts;
-mod table;
+pub(crate) mod table;
 
 use std::path::PathBuf;
 

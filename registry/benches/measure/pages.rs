@@ -12,7 +12,7 @@ use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::server::{Server, Whose};
 use super::starts::{FEW_TAGS, Volumes};
-use super::table::{Table, count, milliseconds, ratio};
+use super::table::{Figure, Table, count, ratio};
 
 /// With so many tags on each, the hundredth page is the last one of the short list.
 const ON_PAGE: usize = FEW_TAGS / PAGE;
@@ -39,26 +39,26 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
     let what = format!("the very first page of {many}");
     table.row(
         &what,
-        milliseconds(ours.first),
-        theirs.map(|it| milliseconds(it.first)),
+        Figure::Milliseconds(ours.first),
+        theirs.map(|it| Figure::Milliseconds(it.first)),
     );
     let what = format!("page {PAGE} of {few}");
     table.row(
         &what,
-        milliseconds(ours.few),
-        theirs.map(|it| milliseconds(it.few)),
+        Figure::Milliseconds(ours.few),
+        theirs.map(|it| Figure::Milliseconds(it.few)),
     );
     table.goal(
         &format!("page {PAGE} of {many}"),
-        milliseconds(ours.many),
-        theirs.map(|it| milliseconds(it.many)),
+        Figure::Milliseconds(ours.many),
+        theirs.map(|it| Figure::Milliseconds(it.many)),
         &format!("2 × of {few}"),
         ratio(ours.many, ours.few * 2),
     );
     table.goal(
         &format!("the last page of {many}"),
-        milliseconds(ours.end_of_many),
-        theirs.map(|it| milliseconds(it.end_of_many)),
+        Figure::Milliseconds(ours.end_of_many),
+        theirs.map(|it| Figure::Milliseconds(it.end_of_many)),
         &format!("2 × of {few}"),
         ratio(ours.end_of_many, ours.few * 2),
     );

@@ -19,7 +19,7 @@ use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
 use super::server::{Server, Whose};
-use super::table::{Table, milliseconds, ratio};
+use super::table::{Figure, Table, ratio};
 
 const SIZE: usize = 300;
 const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -56,8 +56,8 @@ pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) 
         for (name, quantile) in quantiles {
             let value = |pushes: &Pushes, of: Part| quantile(of(pushes));
             let text = |of: Part| {
-                let theirs = theirs.as_ref().map(|it| milliseconds(value(it, of)));
-                (milliseconds(value(&ours, of)), theirs)
+                let theirs = theirs.as_ref().map(|it| Figure::Milliseconds(value(it, of)));
+                (Figure::Milliseconds(value(&ours, of)), theirs)
             };
             let (alone, alone_of_theirs) = text(bare);
             table.row(

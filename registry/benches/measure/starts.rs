@@ -9,7 +9,7 @@ use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
 use super::server::{Server, Whose};
-use super::table::{Table, count, milliseconds, ratio};
+use super::table::{Figure, Table, count, ratio};
 
 const FEW_IMAGES: usize = 10;
 pub(crate) const FEW_TAGS: usize = 1_000;
@@ -92,11 +92,11 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
     let is_theirs = |start: &Start<'_>| matches!(start.whose, Whose::Theirs(_));
     for start in starts.iter().filter(|start| !is_theirs(start)) {
         let of_theirs = starts.iter().find(|it| is_theirs(it) && it.what == start.what);
-        let of_theirs = of_theirs.map(|it| milliseconds(it.median()));
+        let of_theirs = of_theirs.map(|it| Figure::Milliseconds(it.median()));
         let took = start.median();
         table.goal(
             &start.what,
-            milliseconds(took),
+            Figure::Milliseconds(took),
             of_theirs,
             "50 ms",
             ratio(took, TARGET),

@@ -3,11 +3,49 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// A number, and how it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Figure {
+    Seconds(Duration),
+    Milliseconds(Duration),
+    Microseconds(Duration),
+    Bytes(u64),
+    Times(f64),
+    /// There is none, and why.
+    None(&'static str),
+}
+
+impl Figure {
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Seconds(time) | Self::Milliseconds(time) | Self::Microseconds(time) => {
+                Some(time.as_secs_f64())
+            }
+            Self::Bytes(bytes) => Some(bytes as f64),
+            Self::Times(times) => Some(times),
+            Self::None(_) => None,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Seconds(time) => format!("{:.1} s", time.as_secs_f64()),
+            Self::Milliseconds(time) => milliseconds(time),
+            Self::Microseconds(time) => format!("{:.1} µs", time.as_secs_f64() * 1e6),
+            Self::Bytes(bytes) => format!("{:.1} MB", bytes as f64 / 1e6),
+            Self::Times(times) => format!("{times:.2} ×"),
+            Self::None(why) => why.to_owned(),
+        }
+    }
+}
+
 /// One line.
 pub(crate) struct Row {
     pub(crate) what: String,
     ours: String,
     theirs: String,
+    /// Ours as a multiple of theirs.
+    pub(crate) against: String,
     target: String,
     /// Of the target.
     pub(crate) used: Option<f64>,
@@ -16,6 +54,7 @@ pub(crate) struct Row {
 pub(crate) struct Table {
     pub(crate) title: String,
     pub(crate) rows: Vec<Row>,
+    notes: Vec<&'static str>,
 }
 
 /// So long is a bar that just reaches the target.
@@ -28,14 +67,21 @@ impl Table {
         Self {
             title,
             rows: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
-    pub(crate) fn row(&mut self, what: &str, ours: String, theirs: Option<String>) {
+    pub(crate) fn row(&mut self, what: &str, ours: Figure, theirs: Option<Figure>) {
+        let theirs = theirs.unwrap_or(Figure::None("-"));
+        let against = match (ours.number(), theirs.number()) {
+            (Some(ours), Some(theirs)) if theirs > 0.0 => Figure::Times(ours / theirs).text(),
+            _ => String::new(),
+        };
         self.rows.push(Row {
             what: what.to_owned(),
-            ours,
-            theirs: theirs.unwrap_or_else(|| "-".to_owned()),
+            ours: ours.text(),
+            theirs: theirs.text(),
+            against,
             target: String::new(),
             used: None,
         });
@@ -45,8 +91,8 @@ impl Table {
     pub(crate) fn goal(
         &mut self,
         what: &str,
-        ours: String,
-        theirs: Option<String>,
+        ours: Figure,
+        theirs: Option<Figure>,
         target: &str,
         used: impl Into<Option<f64>>,
     ) {
@@ -55,6 +101,11 @@ impl Table {
             target.clone_into(&mut row.target);
             row.used = used.into();
         }
+    }
+
+    /// A sentence below the lines.
+    pub(crate) fn note(&mut self, sentence: &'static str) {
+        self.notes.push(sentence);
     }
 
     pub(crate) fn print(&self) {
@@ -68,18 +119,22 @@ impl Table {
                 .max(least)
         };
         let (what, ours) = (width(|row| &row.what, 0), width(|row| &row.ours, 8));
-        let (theirs, target) = (width(|row| &row.theirs, 10), width(|row| &row.target, 6));
+        let (theirs, against) = (width(|row| &row.theirs, 10), width(|row| &row.against, 10));
+        let target = width(|row| &row.target, 6);
         println!(
-            "  {:what$}  {:>ours$}  {:>theirs$}  {:>target$}  used of the target",
-            "", "Portolan", "registry:2", "target"
+            "  {:what$}  {:>ours$}  {:>theirs$}  {:>against$}  {:>target$}  used of the target",
+            "", "Portolan", "registry:2", "ours/its", "target"
         );
         for row in &self.rows {
             let used = row.used.map_or_else(String::new, bar);
             let line = format!(
-                "  {:what$}  {:>ours$}  {:>theirs$}  {:>target$}  {used}",
-                row.what, row.ours, row.theirs, row.target
+                "  {:what$}  {:>ours$}  {:>theirs$}  {:>against$}  {:>target$}  {used}",
+                row.what, row.ours, row.theirs, row.against, row.target
             );
             println!("{}", line.trim_end());
+        }
+        for note in &self.notes {
+            println!("  {note}");
         }
     }
 }
@@ -119,7 +174,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-pub(crate) fn milliseconds(duration: Duration) -> String {
+fn milliseconds(duration: Duration) -> String {
     let number = duration.as_secs_f64() * 1000.0;
     match number {
         ..1.0 => format!("{number:.3} ms"),
