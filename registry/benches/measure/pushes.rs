@@ -1,5 +1,5 @@
-//! One small push at a time against nothing but the system calls that make the same files durable, in turn on one disk, so
-//! that both have the same disk. IO.
+//! One small push at a time against nothing but the system calls that make its files durable, and those that make one file
+//! durable, in turn, so that all have the same disk. IO.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -27,10 +27,12 @@ const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const FILES_OF_BLOB: usize = 2;
 const FILES_OF_MANIFEST: usize = 3;
 
+/// How long it took each time.
 struct Pushes {
-    bare_blob: Quantiles,
+    one_file: Quantiles,
+    files_of_blob: Quantiles,
     blob: Quantiles,
-    bare_manifest: Quantiles,
+    files_of_manifest: Quantiles,
     manifest: Quantiles,
 }
 
@@ -43,65 +45,83 @@ pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) 
         Some(program) => Some(pushes(scratch, repeats, Whose::Theirs(program), "b2")?),
         None => None,
     };
+    Ok(table(repeats, &ours, theirs.as_ref()))
+}
+
+fn table(repeats: Repeats, ours: &Pushes, theirs: Option<&Pushes>) -> Table {
     let mut table = Table::new(format!(
         "One push of {SIZE} bytes at a time, {} times",
         repeats.pushes
     ));
-    let rows: [(&str, Part, Part); 2] = [
-        ("blob", |it| &it.bare_blob, |it| &it.blob),
-        ("manifest with tag", |it| &it.bare_manifest, |it| &it.manifest),
+    let one: Part = |it| &it.one_file;
+    let rows: [(&str, usize, Part, Part); 2] = [
+        ("blob", FILES_OF_BLOB, |it| &it.files_of_blob, |it| &it.blob),
+        (
+            "manifest with tag",
+            FILES_OF_MANIFEST,
+            |it| &it.files_of_manifest,
+            |it| &it.manifest,
+        ),
     ];
     let quantiles: [(&str, Rank); 2] = [("median", Quantiles::median), ("p99", Quantiles::p99)];
-    for (what, bare, push) in rows {
-        for (name, quantile) in quantiles {
-            let value = |pushes: &Pushes, of: Part| quantile(of(pushes));
-            let text = |of: Part| {
-                let theirs = theirs.as_ref().map(|it| Figure::Milliseconds(value(it, of)));
-                (Figure::Milliseconds(value(&ours, of)), theirs)
+    for (name, rank) in quantiles {
+        let took = |of: Part| {
+            let of_theirs = theirs.map(|it| Figure::Milliseconds(rank(of(it))));
+            (Figure::Milliseconds(rank(of(ours))), of_theirs)
+        };
+        let (of_ours, of_theirs) = took(one);
+        table.disk(&format!("one file, {name}"), of_ours, of_theirs);
+        for (what, number, files, push) in rows {
+            let (of_ours, of_theirs) = took(files);
+            table.disk(&format!("{number} files of a {what}, {name}"), of_ours, of_theirs);
+            let (of_ours, of_theirs) = took(push);
+            table.row(&format!("{what}, {name}"), of_ours, of_theirs);
+            let against = |pushes: &Pushes, bare: Part| ratio(rank(push(pushes)), rank(bare(pushes)));
+            let times = |bare: Part| {
+                let of_theirs = theirs.map(|it| Figure::Times(against(it, bare)));
+                (Figure::Times(against(ours, bare)), of_theirs)
             };
-            let (alone, alone_of_theirs) = text(bare);
-            table.row(
-                &format!("system calls of a {what}, {name}"),
-                alone,
-                alone_of_theirs,
-            );
-            let (pushed, pushed_of_theirs) = text(push);
-            let times = ratio(value(&ours, push), value(&ours, bare));
+            let (of_ours, of_theirs) = times(files);
             table.goal(
-                &format!("{what}, {name}"),
-                pushed,
-                pushed_of_theirs,
-                "1.5 × these",
-                times / 1.5,
+                &format!("{what} against its {number} files, {name}"),
+                of_ours,
+                of_theirs,
+                "1.5 ×",
+                against(ours, files) / 1.5,
             );
+            let (of_ours, of_theirs) = times(one);
+            table.row(&format!("{what} against one file, {name}"), of_ours, of_theirs);
         }
     }
-    Ok(table)
+    table.note("One file: write, fdatasync, rename, fsync of the directory. Files of a push: that for each, and before it a new");
+    table.note("directory, fsynced into its parent. The target is for all files of a push: without one of them it could be lost.");
+    table
 }
 
 fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> anyhow::Result<Pushes> {
-    let number = repeats.first_pushes + repeats.pushes;
-    let volume = scratch.volume(name, number * 30)?;
+    let rounds = repeats.first_pushes + repeats.pushes;
+    let volume = scratch.volume(name, rounds * 30)?;
     let server = Server::start(whose, &volume)?;
     let mut client = Client::connect(server.address)?;
     let beside = volume.with_extension("bare");
     let bare = Bare::new(&beside)?;
-    let mut durations: [Vec<Duration>; 4] = Default::default();
-    let mut progress = Progress::new("Rounds of pushes", number);
-    for number in 0..number {
-        progress.at(number);
-        let blob = Bytes::from(format!("{number:0SIZE$}"));
+    let mut durations: [Vec<Duration>; 5] = Default::default();
+    let mut progress = Progress::new("Rounds of pushes", rounds);
+    for round in 0..rounds {
+        progress.at(round);
+        let blob = Bytes::from(format!("{round:0SIZE$}"));
         let digest = Digest::of(Algorithm::Sha256, &blob);
         let descriptor =
             json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": SIZE});
         let document = Bytes::from(manifest(&descriptor, &[]).to_string());
         let took = [
-            bare.write(2 * number, FILES_OF_BLOB, &blob)?,
+            bare.one_file(round, &blob)?,
+            bare.files(2 * round, FILES_OF_BLOB, &blob)?,
             push_blob(&mut client, blob, &digest)?,
-            bare.write(2 * number + 1, FILES_OF_MANIFEST, &document)?,
-            push_manifest(&mut client, document, number)?,
+            bare.files(2 * round + 1, FILES_OF_MANIFEST, &document)?,
+            push_manifest(&mut client, document, round)?,
         ];
-        if number >= repeats.first_pushes {
+        if round >= repeats.first_pushes {
             for (durations, took) in durations.iter_mut().zip(took) {
                 durations.push(took);
             }
@@ -111,11 +131,12 @@ fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> 
     server.stop()?;
     fs::remove_dir_all(&volume)?;
     fs::remove_dir_all(&beside)?;
-    let [bare_blob, blob, bare_manifest, manifest] = durations.map(Quantiles::of);
+    let [one_file, files_of_blob, blob, files_of_manifest, manifest] = durations.map(Quantiles::of);
     Ok(Pushes {
-        bare_blob,
+        one_file,
+        files_of_blob,
         blob,
-        bare_manifest,
+        files_of_manifest,
         manifest,
     })
 }
@@ -168,24 +189,36 @@ struct Bare<'a> {
 impl<'a> Bare<'a> {
     fn new(root: &'a Path) -> anyhow::Result<Self> {
         fs::create_dir_all(root.join("tmp"))?;
+        fs::create_dir_all(root.join("one"))?;
         Ok(Self { root })
     }
 
-    /// For each file: a new directory, fsynced into its parent; the file written and fsynced, renamed into it, and the
-    /// directory fsynced.
-    fn write(&self, number: usize, files: usize, bytes: &[u8]) -> anyhow::Result<Duration> {
+    /// Into a directory that is there.
+    fn one_file(&self, number: usize, bytes: &[u8]) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.write(&self.root.join("one"), &number.to_string(), bytes)?;
+        Ok(began.elapsed())
+    }
+
+    /// Each into a new directory, which is fsynced into its parent.
+    fn files(&self, number: usize, files: usize, bytes: &[u8]) -> anyhow::Result<Duration> {
         let began = Instant::now();
         for file in 0..files {
             let directory = self.root.join(format!("{number}-{file}"));
-            let temporary = self.root.join("tmp/file");
             fs::create_dir(&directory)?;
             File::open(self.root)?.sync_all()?;
-            let mut written = File::create(&temporary)?;
-            written.write_all(bytes)?;
-            written.sync_data()?;
-            fs::rename(&temporary, directory.join("data"))?;
-            File::open(&directory)?.sync_all()?;
+            self.write(&directory, "data", bytes)?;
         }
         Ok(began.elapsed())
+    }
+
+    fn write(&self, directory: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let temporary = self.root.join("tmp/file");
+        let mut written = File::create(&temporary)?;
+        written.write_all(bytes)?;
+        written.sync_data()?;
+        fs::rename(&temporary, directory.join(name))?;
+        File::open(directory)?.sync_all()?;
+        Ok(())
     }
 }

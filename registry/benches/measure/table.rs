@@ -87,6 +87,14 @@ impl Table {
         });
     }
 
+    /// A line about the disk, once beside each program: what differs is not theirs.
+    pub(crate) fn disk(&mut self, what: &str, beside_ours: Figure, beside_theirs: Option<Figure>) {
+        self.row(what, beside_ours, beside_theirs);
+        if let Some(row) = self.rows.last_mut() {
+            row.against.clear();
+        }
+    }
+
     /// A line with a target, and how much of that is used, if that can be said.
     pub(crate) fn goal(
         &mut self,
