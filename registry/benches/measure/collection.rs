@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use super::images::{HalfGarbage, check, half_garbage, remove};
+use super::images::{Deleted, HalfGarbage, check, half_garbage, remove};
 use super::load::{Load, Pulls};
 use super::process::{self, PROGRAM};
 use super::progress::phase;
@@ -41,16 +41,17 @@ struct Theirs {
 pub(crate) fn measure(
     scratch: &Scratch,
     blobs: usize,
+    deleted: Deleted,
     repeats: Repeats,
     peer: Option<&Path>,
 ) -> anyhow::Result<Table> {
-    let made = half_garbage(scratch, "g1", blobs)?;
+    let made = half_garbage(scratch, "g1", blobs, deleted)?;
     let ours = collect(&made, repeats.quiet)?;
     check(&made.volume, false)?;
     remove(&made.volume)?;
     let theirs = match peer {
         Some(program) => {
-            let made = half_garbage(scratch, "g2", blobs)?;
+            let made = half_garbage(scratch, "g2", blobs, deleted)?;
             let theirs = collect_with_theirs(program, &made)?;
             remove(&made.volume)?;
             Some(theirs)
@@ -61,8 +62,12 @@ pub(crate) fn measure(
 }
 
 fn table(made: &HalfGarbage, ours: &Ours, theirs: Option<&Theirs>) -> Table {
+    let untagged = match made.untagged {
+        0 => String::new(),
+        number => format!(", with {} untagged manifests,", count(number as u64)),
+    };
     let title = format!(
-        "Garbage collection of {} blobs, {} of them garbage, while manifests are pulled",
+        "Garbage collection of {} blobs, {} of them garbage{untagged} while manifests are pulled",
         count(made.blobs as u64),
         count(made.garbage as u64)
     );
@@ -138,16 +143,18 @@ fn collect(made: &HalfGarbage, quiet: Duration) -> anyhow::Result<Ours> {
     process::forget_peak(server.pid())?;
     let (memory_before, _) = process::memory(server.pid())?;
     let behind = behind + alone.pulls.answered;
-    let beside = pulled(&server, made, behind, || run_gc(&made.volume))?;
+    let beside = pulled(&server, made, behind, || run_gc(made))?;
     let (_, peak) = process::memory(server.pid())?;
     server.stop()?;
     let report = &beside.outcome;
     let (examined, freed) = (&report["examined"]["blobs"], &report["freed"]["blobs"]);
+    let untagged = &report["freed"]["manifests"];
     ensure!(
-        examined == made.blobs && freed == made.garbage,
-        "the collection examined {examined} of {} blobs and freed {freed} of {}: {report}",
+        examined == made.blobs && freed == made.garbage && untagged == made.untagged,
+        "the collection examined {examined} of {} blobs, and freed {freed} of {} and {untagged} of {} manifests: {report}",
         made.blobs,
-        made.garbage
+        made.garbage,
+        made.untagged
     );
     Ok(Ours {
         cpu: beside.spent().without_pulls(alone.spent()),
@@ -211,10 +218,13 @@ impl Spent {
     }
 }
 
-fn run_gc(volume: &Path) -> anyhow::Result<Value> {
+fn run_gc(made: &HalfGarbage) -> anyhow::Result<Value> {
     let mut command = Command::new(PROGRAM);
     command.args(["gc", "--grace", "0s", "--output", "json", "--socket"]);
-    command.arg(volume.join("portolan/v1/admin.sock"));
+    command.arg(made.volume.join("portolan/v1/admin.sock"));
+    if made.untagged > 0 {
+        command.args(["--untagged-after", "0s"]);
+    }
     let output = phase("Collecting", || command.output()).context("cannot run gc")?;
     if !output.status.success() {
         bail!("gc says: {}", String::from_utf8_lossy(&output.stderr));

@@ -19,6 +19,15 @@ const OWN_LAYERS: usize = 8;
 /// Its config, its layers and its manifest.
 const OWN_BLOBS: usize = OWN_LAYERS + 2;
 
+/// How every second image was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// Its manifest was, as clients do it: tag and revision link have gone, and a collection removes what is left.
+    Manifests,
+    /// Only its tag was, or it was moved to another one: a collection removes its manifest, too.
+    Tags,
+}
+
 /// A volume on which every second image was deleted and nothing was collected.
 pub(crate) struct HalfGarbage {
     pub(crate) volume: PathBuf,
@@ -26,6 +35,8 @@ pub(crate) struct HalfGarbage {
     pub(crate) paths: Vec<String>,
     pub(crate) blobs: usize,
     pub(crate) garbage: usize,
+    /// Manifests that their repository still has, and no tag.
+    pub(crate) untagged: usize,
 }
 
 fn images_of(blobs: usize) -> usize {
@@ -35,7 +46,7 @@ fn images_of(blobs: usize) -> usize {
 pub(crate) fn inodes_of_half_garbage(blobs: usize) -> usize {
     let of_repositories = images_of(blobs).div_ceil(IMAGES_IN_REPOSITORY) * (BLOB + LINK);
     let of_images = images_of(blobs) * (OWN_BLOBS * BLOB + (OWN_LAYERS + 1) * LINK);
-    of_repositories + of_images + images_of(blobs) / 2 * (LINK + TAG)
+    of_repositories + of_images + images_of(blobs) * LINK + images_of(blobs) / 2 * TAG
 }
 
 pub(crate) fn inodes_of_many_images(images: usize, few: usize) -> usize {
@@ -43,8 +54,13 @@ pub(crate) fn inodes_of_many_images(images: usize, few: usize) -> usize {
 }
 
 /// Writes a volume with so many blobs, rounded to whole images: each has a config, eight layers of its own and one that it
-/// shares with its repository. A delete has taken tag and revision link of every second one away; its layer links stay.
-pub(crate) fn half_garbage(scratch: &Scratch, name: &str, blobs: usize) -> anyhow::Result<HalfGarbage> {
+/// shares with its repository. The layer links of deleted ones stay.
+pub(crate) fn half_garbage(
+    scratch: &Scratch,
+    name: &str,
+    blobs: usize,
+    deleted: Deleted,
+) -> anyhow::Result<HalfGarbage> {
     let volume = scratch.volume(name, inodes_of_half_garbage(blobs))?;
     let mut layout = Layout::new(&volume);
     let mut made = HalfGarbage {
@@ -52,6 +68,7 @@ pub(crate) fn half_garbage(scratch: &Scratch, name: &str, blobs: usize) -> anyho
         paths: Vec::new(),
         blobs: 0,
         garbage: 0,
+        untagged: 0,
     };
     let images = images_of(blobs);
     let mut progress = Progress::new("Writing images", images);
@@ -89,6 +106,10 @@ pub(crate) fn half_garbage(scratch: &Scratch, name: &str, blobs: usize) -> anyho
             made.paths.push(format!("/v2/{repository}/manifests/{tag}"));
         } else {
             made.garbage += OWN_BLOBS;
+            if deleted == Deleted::Tags {
+                layout.revision(&repository, &digest)?;
+                made.untagged += 1;
+            }
         }
     }
     progress.end();
@@ -151,9 +172,10 @@ pub(crate) fn tag_name(number: usize) -> String {
 
 /// Lets the program itself check what is written here: that it is what it would have written.
 pub(crate) fn prove_layout(scratch: &Scratch) -> anyhow::Result<()> {
-    let images = half_garbage(scratch, "p1", 200)?.volume;
-    let tags = many_images(scratch, "p2", 20, 5)?;
-    for volume in [images, tags] {
+    let deleted = half_garbage(scratch, "p1", 200, Deleted::Manifests)?.volume;
+    let untagged = half_garbage(scratch, "p2", 200, Deleted::Tags)?.volume;
+    let tags = many_images(scratch, "p3", 20, 5)?;
+    for volume in [deleted, untagged, tags] {
         check(&volume, true)?;
         std::fs::remove_dir_all(volume)?;
     }

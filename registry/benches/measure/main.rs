@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use self::images::Deleted;
 use self::interruption::Interruption;
 use self::repeats::Repeats;
 use self::scratch::Scratch;
@@ -79,6 +80,8 @@ pub(crate) struct Args {
 pub(crate) enum Part {
     /// Garbage collection beside pulls.
     Gc,
+    /// The same of manifests that have lost their tags, with a fifth of the blobs and without registry:2.
+    Untagged,
     /// From nothing to the first answer.
     Start,
     /// Lists of tags.
@@ -115,9 +118,15 @@ pub(crate) fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<Vec<Tabl
     if peer.is_none() {
         println!("registry:2 is not measured: PORTOLAN_BENCH_PEER does not say where its program is.");
     }
+    let collections = [
+        (Part::Gc, Deleted::Manifests, args.blobs, peer),
+        (Part::Untagged, Deleted::Tags, args.blobs / 5, None),
+    ];
     // Said now, and not when the rest has been measured.
-    if measures(Part::Gc) {
-        scratch.expect_room(images::inodes_of_half_garbage(args.blobs))?;
+    for (part, _, blobs, _) in collections {
+        if measures(part) {
+            scratch.expect_room(images::inodes_of_half_garbage(blobs))?;
+        }
     }
     if measures(Part::Start) || measures(Part::Tags) {
         scratch.expect_room(images::inodes_of_many_images(args.images, starts::FEW_TAGS))?;
@@ -136,8 +145,10 @@ pub(crate) fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<Vec<Tabl
         }
         volumes.remove()?;
     }
-    if measures(Part::Gc) {
-        show(collection::measure(scratch, args.blobs, repeats, peer)?);
+    for (part, deleted, blobs, peer) in collections {
+        if measures(part) {
+            show(collection::measure(scratch, blobs, deleted, repeats, peer)?);
+        }
     }
     Ok(tables)
 }
