@@ -129,14 +129,14 @@ pub(crate) fn measure(args: &Args, scratch: &Scratch) -> anyhow::Result<Vec<Tabl
         }
     }
     if measures(Part::Start) || measures(Part::Tags) {
-        scratch.expect_room(images::inodes_of_many_images(args.images, starts::FEW_TAGS))?;
+        scratch.expect_room(images::inodes_of_many_images(args.images, repeats.few_tags))?;
     }
     images::prove_layout(scratch)?;
     if measures(Part::Push) {
         show(pushes::measure(scratch, repeats, peer)?);
     }
     if measures(Part::Start) || measures(Part::Tags) {
-        let volumes = starts::Volumes::write(scratch, args.images)?;
+        let volumes = starts::Volumes::write(scratch, args.images, repeats.few_tags)?;
         if measures(Part::Start) {
             show(starts::measure(&volumes, repeats, peer)?);
         }

@@ -11,11 +11,10 @@ use super::images::tag_name;
 use super::quantiles::Quantiles;
 use super::repeats::Repeats;
 use super::server::{Server, Whose};
-use super::starts::{FEW_TAGS, Volumes};
+use super::starts::Volumes;
 use super::table::{Figure, Table, count, ratio};
 
-/// With so many tags on each, the hundredth page is the last one of the short list.
-const ON_PAGE: usize = FEW_TAGS / PAGE;
+/// The last one of the short list.
 const PAGE: usize = 100;
 
 struct Pages {
@@ -32,9 +31,10 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
         None => None,
     };
     let theirs = theirs.as_ref();
-    let (few, many) = (count(FEW_TAGS as u64), count(volumes.images as u64));
+    let (few, many) = (count(volumes.few_tags as u64), count(volumes.images as u64));
     let mut table = Table::new(format!(
-        "Lists of tags, pages of {ON_PAGE} (registry:2: all of them), median"
+        "Lists of tags, pages of {} (registry:2: all of them), median",
+        volumes.few_tags / PAGE
     ));
     let what = format!("the very first page of {many}");
     table.row(
@@ -68,19 +68,16 @@ pub(crate) fn measure(volumes: &Volumes, repeats: Repeats, peer: Option<&Path>) 
 fn pages(whose: Whose<'_>, volumes: &Volumes, repeats: usize) -> anyhow::Result<Pages> {
     let server = Server::start(whose, &volumes.many)?;
     let mut client = Client::connect(server.address)?;
-    let before_page = FEW_TAGS - ON_PAGE;
-    let first = page(&mut client, "tags/many", 0, volumes.images)?;
-    page(&mut client, "tags/few", 0, FEW_TAGS)?;
+    let on_page = volumes.few_tags / PAGE;
+    let (few_tags, before_page) = (volumes.few_tags, volumes.few_tags - on_page);
+    let mut page = |repository, from, tags| page(&mut client, repository, from, tags, on_page);
+    let first = page("tags/many", 0, volumes.images)?;
+    page("tags/few", 0, few_tags)?;
     let (mut few, mut many, mut end) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repeats {
-        few.push(page(&mut client, "tags/few", before_page, FEW_TAGS)?);
-        many.push(page(&mut client, "tags/many", before_page, volumes.images)?);
-        end.push(page(
-            &mut client,
-            "tags/many",
-            volumes.images - ON_PAGE,
-            volumes.images,
-        )?);
+        few.push(page("tags/few", before_page, few_tags)?);
+        many.push(page("tags/many", before_page, volumes.images)?);
+        end.push(page("tags/many", volumes.images - on_page, volumes.images)?);
     }
     server.stop()?;
     Ok(Pages {
@@ -92,17 +89,23 @@ fn pages(whose: Whose<'_>, volumes: &Volumes, repeats: usize) -> anyhow::Result<
 }
 
 /// The page that begins with the tag of this number.
-fn page(client: &mut Client, repository: &str, from: usize, tags: usize) -> anyhow::Result<Duration> {
+fn page(
+    client: &mut Client,
+    repository: &str,
+    from: usize,
+    tags: usize,
+    on_page: usize,
+) -> anyhow::Result<Duration> {
     let after = match from.checked_sub(1) {
         Some(before) => format!("&last={}", tag_name(before)),
         None => String::new(),
     };
-    let path = format!("/v2/{repository}/tags/list?n={ON_PAGE}{after}");
+    let path = format!("/v2/{repository}/tags/list?n={on_page}{after}");
     let began = Instant::now();
     let answer = client.get(&path)?;
     let took = began.elapsed();
     let list: Value = serde_json::from_slice(&answer.body)?;
-    let wanted: Vec<String> = (from..tags.min(from + ON_PAGE)).map(tag_name).collect();
+    let wanted: Vec<String> = (from..tags.min(from + on_page)).map(tag_name).collect();
     let found = list["tags"].as_array().map_or(0, Vec::len);
     let is_all = found == tags; // of registry:2
     ensure!(

@@ -12,7 +12,6 @@ use super::server::{Server, Whose};
 use super::table::{Figure, Table, count, ratio};
 
 const FEW_IMAGES: usize = 10;
-pub(crate) const FEW_TAGS: usize = 1_000;
 const TARGET: Duration = Duration::from_millis(50);
 
 /// One with ten images, and one with many in many repositories and in two of many tags.
@@ -20,14 +19,16 @@ pub(crate) struct Volumes {
     few: PathBuf,
     pub(crate) many: PathBuf,
     pub(crate) images: usize,
+    pub(crate) few_tags: usize,
 }
 
 impl Volumes {
-    pub(crate) fn write(scratch: &Scratch, images: usize) -> anyhow::Result<Self> {
+    pub(crate) fn write(scratch: &Scratch, images: usize, few_tags: usize) -> anyhow::Result<Self> {
         Ok(Self {
             few: many_images(scratch, "s1", FEW_IMAGES, 1)?,
-            many: many_images(scratch, "s2", images, FEW_TAGS)?,
+            many: many_images(scratch, "s2", images, few_tags)?,
             images,
+            few_tags,
         })
     }
 
