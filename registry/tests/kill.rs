@@ -8,6 +8,8 @@
 
 #[path = "kill/actor.rs"]
 mod actor;
+#[path = "kill/collector.rs"]
+mod collector;
 #[path = "kill/documents.rs"]
 mod documents;
 #[path = "kill/ledger.rs"]
@@ -34,6 +36,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{Actor, Tally};
+use crate::collector::Runs;
 use crate::mounted::Mounted;
 use crate::server::{Server, sent};
 
@@ -63,8 +66,8 @@ async fn work(
     target: SocketAddr,
     socket: PathBuf,
     stop: &CancellationToken,
-) -> Vec<Actor> {
-    let collector = tokio::spawn(actor::collect_again_and_again(socket, stop.clone()));
+) -> (Vec<Actor>, Runs) {
+    let collector = tokio::spawn(collector::collect_again_and_again(socket, stop.clone()));
     let tasks: Vec<_> = actors
         .into_iter()
         .map(|actor| tokio::spawn(actor.work(target, stop.clone())))
@@ -73,8 +76,14 @@ async fn work(
     for task in tasks {
         back.push(task.await.unwrap());
     }
-    collector.await.unwrap();
-    back
+    (back, collector.await.unwrap())
+}
+
+/// Every kind of request has been answered well, and garbage was collected all the time.
+fn assert_busy(tally: &Tally, runs: &Runs) {
+    let is_busy = tally.pushed > 0 && tally.deleted > 0 && tally.resumed > 0 && tally.verified > 0;
+    assert!(is_busy && tally.mounted > 0, "{tally:?}");
+    assert!(runs.ended > 0 && runs.have_freed_all_kinds(), "{runs:?}");
 }
 
 async fn verify(actors: &mut [Actor], target: SocketAddr) {
@@ -126,7 +135,7 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed_on_a_volume_tha
 #[expect(clippy::print_stdout, reason = "a long run is told apart from a short one")]
 async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) -> Tally {
     let mut random = StdRng::seed_from_u64(seed);
-    let (mut actors, started) = (actors(seed), Instant::now());
+    let (mut actors, mut runs, started) = (actors(seed), Runs::default(), Instant::now());
     for cut in 0..cuts {
         let mut server = start();
         verify(&mut actors, server.target).await;
@@ -140,7 +149,9 @@ async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) ->
             }
             server.kill();
         };
-        (actors, ()) = tokio::join!(working, killing);
+        let ((back, of_this_cut), ()) = tokio::join!(working, killing);
+        actors = back;
+        runs += of_this_cut;
         assert_whole(volume, seed, cut);
     }
     let server = start();
@@ -149,10 +160,13 @@ async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) ->
         .iter()
         .fold(Tally::default(), |sum, actor| sum + actor.tally);
     println!(
-        "{cuts} cuts with seed {seed} in {:?}: {tally:?}",
+        "{cuts} cuts with seed {seed} in {:?}: {tally:?}, {runs:?}",
         started.elapsed()
     );
+    assert_busy(&tally, &runs);
     assert!(tally.pushed > cuts && tally.verified > cuts, "{tally:?}");
+    let have_begun = runs.ended + runs.cut_off > cuts / 2;
+    assert!(have_begun && runs.cut_off > 0, "{runs:?}");
     tally
 }
 
@@ -166,10 +180,15 @@ async fn every_digest_is_right_under_pushes_pulls_deletes_and_collections() {
     let mut server = Server::start(volume.path());
     let stop = CancellationToken::new();
     let stopping = async {
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        // Longer where the machine is so busy that little is done.
+        let least = Instant::now() + Duration::from_secs(seconds);
+        let latest = least + Duration::from_mins(1);
+        while Instant::now() < least || sent(server.target) < 1_000 && Instant::now() < latest {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         stop.cancel();
     };
-    let (mut actors, ()) = tokio::join!(
+    let ((mut actors, runs), ()) = tokio::join!(
         work(actors(seed), server.target, server.socket.clone(), &stop),
         stopping
     );
@@ -179,9 +198,11 @@ async fn every_digest_is_right_under_pushes_pulls_deletes_and_collections() {
     let tally = actors
         .iter()
         .fold(Tally::default(), |sum, actor| sum + actor.tally);
-    println!("{seconds} s with seed {seed}: {tally:?}");
-    assert!(
-        tally.pushed > 0 && tally.verified > 0 && tally.deleted > 0,
-        "{tally:?}"
+    println!("{seconds} s with seed {seed}: {tally:?}, {runs:?}");
+    assert_busy(&tally, &runs);
+    assert_eq!(
+        (runs.cut_off, runs.missed),
+        (0, 0),
+        "somebody has ended the server"
     );
 }

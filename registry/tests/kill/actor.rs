@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 use std::ops::Add;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use http::Method;
 use rand::Rng as _;
@@ -12,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::documents::{CONTENTS, Document, content, digest_of};
 use crate::ledger::{Ledger, Pending};
-use crate::server::{Answer, Stopped, administer, send};
+use crate::server::{Answer, Stopped, send};
 use crate::upload::{created, finish, or_give_up, send_in_halves};
 
 pub(crate) const BYTES: &str = "application/octet-stream";
@@ -62,19 +60,6 @@ pub(crate) struct Actor {
     pub(crate) ledger: Ledger,
     pub(crate) session: Option<Session>,
     pub(crate) tally: Tally,
-}
-
-/// Asks for one collection after the other, with and without untagged manifests, until the server is gone.
-pub(crate) async fn collect_again_and_again(socket: PathBuf, stop: CancellationToken) {
-    let options = r#"{"grace": "0s", "untaggedAfter": "0s"}"#.to_owned();
-    while !stop.is_cancelled() {
-        let Ok(answer) = administer(&socket, "/v1/gc", options.clone()).await else {
-            return;
-        };
-        let text = String::from_utf8(answer.body.to_vec()).unwrap();
-        assert!(!text.contains("\"error\""), "{text}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 impl Actor {

@@ -95,6 +95,8 @@ impl Drop for Server {
 pub(crate) enum Stopped {
     /// The server is gone, or was before it had answered.
     Gone,
+    /// It went while it answered.
+    CutOff,
     /// The volume is full.
     Full,
 }
@@ -169,6 +171,6 @@ where
         headers: head.headers,
         body: axum::body::to_bytes(Body::new(body), usize::MAX)
             .await
-            .map_err(|_| Stopped::Gone)?,
+            .map_err(|_| Stopped::CutOff)?,
     })
 }
