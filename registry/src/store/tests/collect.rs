@@ -8,6 +8,7 @@ mod kills;
 mod lost;
 mod order;
 mod races;
+mod renewed;
 mod untagged;
 
 use std::collections::BTreeMap;
