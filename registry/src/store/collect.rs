@@ -161,8 +161,8 @@ impl Inner {
             };
             inner.walk_repositories(None, &mut |name| {
                 let done = marking.report.examined.repositories;
-                progress(CollectProgress::at(CollectPhase::Marking, done, 0));
-                marking.repository(&inner, &name)?;
+                let tell = || progress(CollectProgress::at(CollectPhase::Marking, done, 0));
+                marking.repository(&inner, &name, &tell)?;
                 Ok(true)
             })?;
             if options.untagged_after.is_some() && !options.dry_run {

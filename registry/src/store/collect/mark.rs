@@ -41,14 +41,24 @@ pub(super) struct Marking<'a> {
 }
 
 impl Marking<'_> {
-    pub(super) fn repository(&mut self, inner: &Inner, name: &RepositoryName) -> Result<(), Fault> {
+    /// `tell` is called before each part of it is read.
+    pub(super) fn repository(
+        &mut self,
+        inner: &Inner,
+        name: &RepositoryName,
+        tell: &dyn Fn(),
+    ) -> Result<(), Fault> {
         self.report.examined.repositories += 1;
         self.keeps_all = false;
+        tell();
         let linked = inner.linked(name)?;
+        tell();
         let mut graph = inner.graph(name, &linked)?;
         self.report.examined.manifests += graph.nodes().len() as u64;
+        tell();
         self.keep_reachable(inner, name, &mut graph)?;
         let mut plan = RepositoryPlan::new(name.clone());
+        tell();
         plan.find_completed(inner, &linked)?;
         self.keep_untagged(inner, &mut graph, &mut plan)?;
         if let Some(damaged) = graph.kept_and_damaged().map(|it| it.digest.digest()) {
@@ -60,7 +70,9 @@ impl Marking<'_> {
             );
         }
         let before = self.report.clone();
+        tell();
         let gone = self.links(inner, name, &graph, &mut plan)?;
+        tell();
         if let Some(lost) = inner.lost_by_manifests(name, &graph, &gone)? {
             self.report = before;
             plan.links.clear();
