@@ -99,7 +99,7 @@ async fn put_as(store: &Store, name: &RepositoryName, tag: Option<&str>, documen
 }
 
 /// The content that is on the volume, wherever it is linked from.
-fn contents(volume: &Volume) -> Vec<String> {
+pub(super) fn contents(volume: &Volume) -> Vec<String> {
     let mut found = Vec::new();
     for algorithm in ["sha256", "sha512"] {
         for part in list(&volume.keys().blobs().join(algorithm)) {

@@ -1,5 +1,6 @@
 //! Any sequence of operations answers as a simple reference does: a map per repository, no files, no locks.
 
+mod reference;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,11 +9,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+use self::reference::{Answer, Model, Repository, refers_to};
 use self::steps::step;
 
 const REPOSITORIES: [&str; 3] = ["a", "a-b", "a/b"];
 const TAGS: [&str; 3] = ["v1", "V1", "v1.0"];
-const BLOBS: usize = 4;
+const BLOBS: usize = 6;
+/// How many manifests later actions can name.
+const MANIFESTS: usize = 6;
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -33,15 +37,18 @@ enum Action {
     },
     PutImage {
         repository: usize,
+        /// Its blobs are pushed first.
+        is_whole: bool,
         config: usize,
         layers: BTreeSet<usize>,
         subject: Option<usize>,
-        tag: Option<usize>,
+        naming: Naming,
     },
     PutIndex {
         repository: usize,
         children: BTreeSet<usize>,
-        tag: usize,
+        blobs: BTreeSet<usize>,
+        naming: Naming,
     },
     DeleteManifest {
         repository: usize,
@@ -51,135 +58,72 @@ enum Action {
         repository: usize,
         tag: usize,
     },
+    Collect {
+        untagged: bool,
+    },
     Restart {
         close: bool,
     },
 }
 
+/// How a manifest is put: by its digest, or by the first of its tags, if it has any.
+#[derive(Debug, Clone)]
+struct Naming {
+    by: Option<Algorithm>,
+    tags: BTreeSet<usize>,
+}
+
+fn numbers(below: usize) -> impl Strategy<Value = BTreeSet<usize>> {
+    proptest::collection::btree_set(0..below, 0..3)
+}
+
+fn naming() -> impl Strategy<Value = Naming> {
+    let by = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(Algorithm::Sha256)),
+        1 => Just(Some(Algorithm::Sha512)),
+    ];
+    (by, numbers(TAGS.len())).prop_map(|(by, tags)| Naming { by, tags })
+}
+
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let (repository, blob, tag) = (0..REPOSITORIES.len(), 0..BLOBS, 0..TAGS.len());
-    let set = |range: std::ops::Range<usize>| proptest::collection::btree_set(range, 0..3);
     let action = prop_oneof![
         4 => (repository.clone(), blob.clone(), 0..12_usize, any::<bool>())
             .prop_map(|(repository, blob, cut_at, sha512)| Action::PushBlob { repository, blob, cut_at, sha512 }),
         2 => (proptest::option::of(repository.clone()), repository.clone(), blob.clone())
             .prop_map(|(from, to, blob)| Action::MountBlob { from, to, blob }),
         1 => (repository.clone(), blob.clone()).prop_map(|(repository, blob)| Action::DeleteBlob { repository, blob }),
-        5 => (
-            repository.clone(),
-            blob.clone(),
-            set(blob),
-            proptest::option::weighted(0.3, 0..6_usize),
-            proptest::option::of(tag.clone())
+        6 => (
+            (repository.clone(), proptest::bool::weighted(0.7)),
+            (blob, numbers(BLOBS)),
+            proptest::option::weighted(0.4, 0..MANIFESTS),
+            naming(),
         )
-            .prop_map(|(repository, config, layers, subject, tag)| {
-                Action::PutImage { repository, config, layers, subject, tag }
+            .prop_map(|((repository, is_whole), (config, layers), subject, naming)| {
+                Action::PutImage { repository, is_whole, config, layers, subject, naming }
             }),
-        2 => (repository.clone(), set(0..6), tag.clone())
-            .prop_map(|(repository, children, tag)| Action::PutIndex { repository, children, tag }),
-        2 => (repository.clone(), 0..6_usize)
+        2 => (repository.clone(), numbers(MANIFESTS), numbers(BLOBS), naming()).prop_map(
+            |(repository, children, blobs, naming)| Action::PutIndex { repository, children, blobs, naming }
+        ),
+        2 => (repository.clone(), 0..MANIFESTS)
             .prop_map(|(repository, manifest)| Action::DeleteManifest { repository, manifest }),
         1 => (repository, tag).prop_map(|(repository, tag)| Action::DeleteTag { repository, tag }),
+        2 => any::<bool>().prop_map(|untagged| Action::Collect { untagged }),
         1 => any::<bool>().prop_map(|close| Action::Restart { close }),
     ];
     proptest::collection::vec(action, 1..40)
 }
 
-/// What an operation came to, as far as the reference can tell.
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    Done,
-    Unknown,
-    RepositoryUnknown,
-    Missing,
-    Referenced,
-}
-
-#[derive(Default)]
-struct Repository {
-    blobs: BTreeSet<Digest>,
-    manifests: BTreeMap<Digest, Value>,
-    tags: BTreeMap<String, Digest>,
-}
-
-/// The reference, and every manifest that was ever tried, so that later actions can name it.
-#[derive(Default)]
-struct Model {
-    repositories: BTreeMap<&'static str, Repository>,
-    known: Vec<Digest>,
-}
-
+/// The bytes of a blob. Two blobs each have the same.
 fn content(blob: usize) -> Vec<u8> {
-    format!("content {blob}").into_bytes()
+    format!("content {}", blob / 2).into_bytes()
 }
 
-fn digest_in(value: &Value) -> Digest {
-    serde_json::from_value(value["digest"].clone()).unwrap()
-}
-
-fn needed_by(document: &Value) -> BTreeSet<Digest> {
-    let lists = [&document["layers"], &document["manifests"]];
-    let mut digests: BTreeSet<Digest> = lists
-        .iter()
-        .filter_map(|it| it.as_array())
-        .flatten()
-        .map(digest_in)
-        .collect();
-    digests.extend(document.get("config").map(digest_in));
-    digests
-}
-
-impl Repository {
-    fn is_needed(&self, digest: &Digest) -> bool {
-        self.manifests
-            .values()
-            .any(|document| needed_by(document).contains(digest))
-    }
-}
-
-impl Model {
-    /// The manifest that an action means by a number; one that nobody has, if there are not so many.
-    fn manifest(&self, number: usize) -> Digest {
-        self.known
-            .get(number)
-            .cloned()
-            .unwrap_or_else(|| digest_of(format!("unknown {number}").as_bytes()))
-    }
-
-    fn put(&mut self, repository: &'static str, document: &Value, tag: Option<&str>) -> Answer {
-        let has = |digest: &Digest| {
-            self.repositories
-                .get(repository)
-                .is_some_and(|it| it.blobs.contains(digest))
-        };
-        let is_image = document.get("config").is_some();
-        if is_image && !needed_by(document).iter().all(has) {
-            return Answer::Missing;
-        }
-        let digest = digest_of(document.to_string().as_bytes());
-        if !self.known.contains(&digest) {
-            self.known.push(digest.clone());
-        }
-        let entry = self.repositories.entry(repository).or_default();
-        entry.manifests.insert(digest.clone(), document.clone());
-        entry.tags.extend(tag.map(|tag| (tag.to_owned(), digest)));
-        Answer::Done
-    }
-
-    fn delete_manifest(&mut self, repository: &str, digest: &Digest) -> Answer {
-        let Some(entry) = self.repositories.get_mut(repository) else {
-            return Answer::RepositoryUnknown;
-        };
-        if !entry.manifests.contains_key(digest) {
-            return Answer::Unknown;
-        }
-        if entry.is_needed(digest) {
-            return Answer::Referenced;
-        }
-        entry.manifests.remove(digest);
-        entry.tags.retain(|_, named| named != digest);
-        Answer::Done
-    }
+/// The digest of a blob: every other one is known by its sha512.
+fn blob_digest(blob: usize) -> Digest {
+    let algorithm = [Algorithm::Sha256, Algorithm::Sha512][blob % 2];
+    Digest::of(algorithm, &content(blob))
 }
 
 /// Reads everything that there could be.
@@ -191,11 +135,11 @@ async fn compare(store: &Store, model: &Model) {
     );
     for (name, expected) in &model.repositories {
         let name = repository(name);
-        for blob in (0..BLOBS).map(content) {
-            let found = store.blob_open(&name, &digest_of(&blob)).await;
-            assert_eq!(found.is_ok(), expected.blobs.contains(&digest_of(&blob)));
+        for (digest, bytes) in (0..BLOBS).map(|blob| (blob_digest(blob), content(blob))) {
+            let found = store.blob_open(&name, &digest).await;
+            assert_eq!(found.is_ok(), expected.blobs.contains(&digest));
             if found.is_ok() {
-                assert_eq!(read_blob(store, &name, &digest_of(&blob)).await, blob);
+                assert_eq!(read_blob(store, &name, &digest).await, bytes);
             }
         }
         let tags = store.tags(&name, None, 100).await.unwrap().items;
@@ -220,16 +164,31 @@ async fn compare(store: &Store, model: &Model) {
             let document = expected.manifests.get(digest).map(ToString::to_string);
             assert_eq!(read.ok().map(|read| read.bytes), document.map(Bytes::from));
             let referrers = store.referrers(&name, digest, &[], None, 4 << 20).await.unwrap();
-            let refers =
-                |document: &Value| document.get("subject").is_some_and(|it| digest_in(it) == *digest);
             let expected = expected
                 .manifests
                 .iter()
-                .filter(|(_, document)| refers(document))
+                .filter(|(_, document)| refers_to(document, digest))
                 .map(|(digest, _)| digest);
             assert!(referrers.descriptors.iter().map(|it| &it.digest).eq(expected));
         }
     }
+}
+
+/// Removes what nobody can reach, and looks whether that and nothing else has gone.
+async fn collect_both(store: &Store, model: &mut Model, volume: &Volume, untagged: bool) {
+    let options = CollectOptions {
+        grace: Duration::ZERO,
+        untagged_after: untagged.then_some(Duration::ZERO),
+        ..CollectOptions::default()
+    };
+    let report = store.collect(options, |_| {}).await.unwrap();
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(
+        (report.freed.manifests, report.freed.links),
+        model.collect(untagged)
+    );
+    assert_eq!(collect::contents(volume), model.contents());
+    compare(store, model).await;
 }
 
 proptest! {
@@ -243,14 +202,17 @@ proptest! {
             let mut store = volume.open().await;
             let mut model = Model::default();
             for action in actions {
-                if let Action::Restart { close } = action {
-                    if close {
-                        store.close().await;
+                match action {
+                    Action::Restart { close } => {
+                        if close {
+                            store.close().await;
+                        }
+                        drop(store);
+                        store = volume.open().await;
+                        model.restart();
                     }
-                    drop(store);
-                    store = volume.open().await;
-                } else {
-                    step(&store, &mut model, action).await;
+                    Action::Collect { untagged } => collect_both(&store, &mut model, &volume, untagged).await,
+                    action => step(&store, &mut model, action).await,
                 }
             }
             compare(&store, &model).await;

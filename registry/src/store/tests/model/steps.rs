@@ -21,13 +21,7 @@ pub(super) async fn step(store: &Store, model: &mut Model, action: Action) {
             cut_at,
             sha512,
         } => {
-            push_in_two(store, REPOSITORIES[repository], &content(blob), cut_at, sha512).await;
-            model
-                .repositories
-                .entry(REPOSITORIES[repository])
-                .or_default()
-                .blobs
-                .insert(digest_of(&content(blob)));
+            push_in_two(store, model, REPOSITORIES[repository], blob, (cut_at, sha512)).await;
         }
         Action::MountBlob { from, to, blob } => mount(store, model, from, REPOSITORIES[to], blob).await,
         Action::DeleteBlob { repository, blob } => {
@@ -35,37 +29,32 @@ pub(super) async fn step(store: &Store, model: &mut Model, action: Action) {
         }
         Action::PutImage {
             repository,
+            is_whole,
             config,
             layers,
             subject,
-            tag,
+            naming,
         } => {
-            let blob = |number: usize| digest_of(&content(number));
-            let layers: Vec<Digest> = layers.into_iter().map(blob).collect();
-            let mut document = image(&blob(config), &layers.iter().collect::<Vec<_>>());
+            for blob in layers.iter().chain([&config]).filter(|_| is_whole) {
+                push_in_two(store, model, REPOSITORIES[repository], *blob, (3, false)).await;
+            }
+            let layers: Vec<Digest> = layers.into_iter().map(blob_digest).collect();
+            let mut document = image(&blob_digest(config), &layers.iter().collect::<Vec<_>>());
             if let Some(subject) = subject {
                 document["subject"] = descriptor(&model.manifest(subject), MediaType::OCI_MANIFEST);
             }
-            put_both(
-                store,
-                model,
-                REPOSITORIES[repository],
-                &document,
-                tag.map(|tag| TAGS[tag]),
-            )
-            .await;
+            put_both(store, model, REPOSITORIES[repository], &document, &naming).await;
         }
         Action::PutIndex {
             repository,
             children,
-            tag,
+            blobs,
+            naming,
         } => {
-            let children: Vec<Digest> = children
-                .into_iter()
-                .map(|number| model.manifest(number))
-                .collect();
-            let document = index(&children.iter().collect::<Vec<_>>());
-            put_both(store, model, REPOSITORIES[repository], &document, Some(TAGS[tag])).await;
+            let children = children.into_iter().map(|number| model.manifest(number));
+            let entries: Vec<Digest> = children.chain(blobs.into_iter().map(blob_digest)).collect();
+            let document = index(&entries.iter().collect::<Vec<_>>());
+            put_both(store, model, REPOSITORIES[repository], &document, &naming).await;
         }
         Action::DeleteManifest {
             repository: name,
@@ -85,12 +74,20 @@ pub(super) async fn step(store: &Store, model: &mut Model, action: Action) {
         } => {
             delete_tag(store, model, REPOSITORIES[name], TAGS[number]).await;
         }
-        Action::Restart { .. } => unreachable!("the caller restarts"),
+        Action::Collect { .. } | Action::Restart { .. } => unreachable!("the caller does that"),
     }
 }
 
-async fn push_in_two(store: &Store, name: &str, bytes: &[u8], cut_at: usize, sha512: bool) {
-    let name = repository(name);
+async fn push_in_two(
+    store: &Store,
+    model: &mut Model,
+    name: &'static str,
+    blob: usize,
+    (cut_at, sha512): (usize, bool),
+) {
+    let entry = model.repositories.entry(name).or_default();
+    entry.blobs.insert(blob_digest(blob));
+    let (name, bytes) = (repository(name), content(blob));
     let (before, after) = bytes.split_at(cut_at.min(bytes.len()));
     let id = store
         .upload_start(&name, sha512.then_some(Algorithm::Sha512))
@@ -105,13 +102,13 @@ async fn push_in_two(store: &Store, name: &str, bytes: &[u8], cut_at: usize, sha
         length: Some(after.len() as u64),
     };
     store
-        .upload_finish(&name, &id, &digest_of(bytes), rest, body(&[after]))
+        .upload_finish(&name, &id, &blob_digest(blob), rest, body(&[after]))
         .await
         .unwrap();
 }
 
 async fn mount(store: &Store, model: &mut Model, from: Option<usize>, to: &'static str, blob: usize) {
-    let digest = digest_of(&content(blob));
+    let digest = blob_digest(blob);
     let has = |it: &Repository| it.blobs.contains(&digest);
     let (source, expected) = match from.map(|from| REPOSITORIES[from]) {
         Some(name) => (
@@ -131,7 +128,7 @@ async fn mount(store: &Store, model: &mut Model, from: Option<usize>, to: &'stat
 }
 
 async fn delete_blob(store: &Store, model: &mut Model, name: &str, blob: usize) {
-    let digest = digest_of(&content(blob));
+    let digest = blob_digest(blob);
     let expected = match model.repositories.get_mut(name) {
         Some(it) if it.blobs.contains(&digest) && it.is_needed(&digest) => Answer::Referenced,
         Some(it) => {
@@ -165,9 +162,18 @@ async fn delete_tag(store: &Store, model: &mut Model, name: &str, name_of_tag: &
     );
 }
 
-async fn put_both(store: &Store, model: &mut Model, name: &'static str, document: &Value, tag: Option<&str>) {
-    let digest = digest_of(document.to_string().as_bytes());
-    let reference = tag.map_or_else(|| digest.to_string(), str::to_owned);
-    let answer = answer_of(put(store, &repository(name), &reference, document).await);
-    assert_eq!(answer, model.put(name, document, tag));
+async fn put_both(store: &Store, model: &mut Model, name: &'static str, document: &Value, naming: &Naming) {
+    let bytes = Bytes::from(document.to_string());
+    let mut tags: Vec<Tag> = naming.tags.iter().map(|number| tag(TAGS[*number])).collect();
+    let digest = Digest::of(naming.by.unwrap_or(Algorithm::Sha256), &bytes);
+    let reference = if naming.by.is_some() || tags.is_empty() {
+        Reference::Digest(digest.clone())
+    } else {
+        Reference::Tag(tags.remove(0))
+    };
+    let put = store
+        .manifest_put(&repository(name), &reference, &tags, None, bytes)
+        .await;
+    let tags = naming.tags.iter().map(|number| TAGS[*number].to_owned());
+    assert_eq!(answer_of(put), model.put(name, &digest, document, tags));
 }
