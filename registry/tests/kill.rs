@@ -82,7 +82,7 @@ async fn work(
 /// Every kind of request has been answered well, and garbage was collected all the time.
 fn assert_busy(tally: &Tally, runs: &Runs) {
     let is_busy = tally.pushed > 0 && tally.deleted > 0 && tally.resumed > 0 && tally.verified > 0;
-    assert!(is_busy && tally.mounted > 0, "{tally:?}");
+    assert!(is_busy && tally.mounted > 0 && tally.found > 0, "{tally:?}");
     assert!(runs.ended > 0 && runs.have_freed_all_kinds(), "{runs:?}");
 }
 

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::documents::{CONTENTS, Document, content, digest_of};
 use crate::ledger::{Ledger, Pending};
-use crate::server::{Answer, Stopped, send};
-use crate::upload::{created, finish, or_give_up, send_in_halves};
+use crate::server::{Answer, Stopped, send, send_piece};
+use crate::upload::{created, finish, or_give_up, send_in_halves, send_in_pieces};
 
 pub(crate) const BYTES: &str = "application/octet-stream";
 pub(crate) const TAGS: u32 = 6;
@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) pushed: u64,
     pub(crate) deleted: u64,
     pub(crate) mounted: u64,
+    /// Mounts that did not say from where.
+    pub(crate) found: u64,
     pub(crate) resumed: u64,
     /// Pushes that had to send again what a collection had taken meanwhile.
     pub(crate) retried: u64,
@@ -38,6 +40,7 @@ impl Add for Tally {
             pushed: self.pushed + other.pushed,
             deleted: self.deleted + other.deleted,
             mounted: self.mounted + other.mounted,
+            found: self.found + other.found,
             resumed: self.resumed + other.resumed,
             retried: self.retried + other.retried,
             verified: self.verified + other.verified,
@@ -220,7 +223,7 @@ impl Actor {
         let form = if is_sure {
             1
         } else {
-            self.random.random_range(0..4)
+            self.random.random_range(0..5)
         };
         match form {
             0 => {
@@ -235,11 +238,21 @@ impl Actor {
                 return Ok(());
             }
             2 => {
-                let other = self.random.random_range(0..crate::ACTORS);
-                let path = self.path(&format!("blobs/uploads/?mount={digest}&from=team/actor-{other}"));
+                let other = self.random.random_range(0..2 * crate::ACTORS);
+                let is_named = other < crate::ACTORS;
+                let from = if is_named {
+                    format!("&from=team/actor-{other}")
+                } else {
+                    String::new()
+                };
+                let path = self.path(&format!("blobs/uploads/?mount={digest}{from}"));
                 let answer = send(target, Method::POST, &path, BYTES, "").await?;
                 if answer.status == 201 {
-                    self.tally.mounted += 1;
+                    *if is_named {
+                        &mut self.tally.mounted
+                    } else {
+                        &mut self.tally.found
+                    } += 1;
                     return Ok(());
                 }
                 let location = answer.header("location");
@@ -250,7 +263,11 @@ impl Actor {
         }
         let begun = send(target, Method::POST, &self.path("blobs/uploads/"), BYTES, "").await?;
         let location = begun.header("location").to_owned();
-        let sent = send_in_halves(target, &location, bytes, &digest).await;
+        let sent = if form == 3 {
+            send_in_pieces(target, &location, bytes, &digest).await
+        } else {
+            send_in_halves(target, &location, bytes, &digest).await
+        };
         or_give_up(target, &location, sent).await
     }
 
@@ -263,9 +280,8 @@ impl Actor {
         let begun = send(target, Method::POST, &self.path("blobs/uploads/"), BYTES, "").await?;
         let piece = content(number).0.slice(..50);
         let location = begun.header("location");
-        let sent = send(target, Method::PATCH, location, BYTES, piece).await;
+        let sent = send_piece(target, location, 0, piece).await;
         let answer = or_give_up(target, location, sent).await?;
-        assert_eq!(answer.status, 202, "{answer:?}");
         self.session = Some(Session {
             location: answer.header("location").to_owned(),
             number,

@@ -23,7 +23,12 @@ static ALL: LazyLock<Vec<(Bytes, Digest)>> = LazyLock::new(|| {
             .cycle()
             .take(length)
             .collect();
-        let digest = digest_of(&bytes);
+        let algorithm = if number % 3 == 2 {
+            Algorithm::Sha512
+        } else {
+            Algorithm::Sha256
+        };
+        let digest = Digest::of(algorithm, &bytes);
         (bytes, digest)
     };
     (0..CONTENTS).map(make).collect()

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::request::Builder;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -123,9 +124,31 @@ pub(crate) async fn send(
     media_type: &str,
     body: impl Into<Body>,
 ) -> Result<Answer, Stopped> {
+    let request = Request::builder().method(method).uri(path);
+    ask(target, request.header("content-type", media_type), body.into()).await
+}
+
+/// Sends a piece of an upload, and says where it belongs.
+pub(crate) async fn send_piece(
+    target: SocketAddr,
+    location: &str,
+    at: usize,
+    piece: Bytes,
+) -> Result<Answer, Stopped> {
+    let request = Request::builder().method(Method::PATCH).uri(location);
+    let range = format!("{at}-{}", at + piece.len() - 1);
+    let request = request.header("content-type", "application/octet-stream");
+    let answer = ask(target, request.header("content-range", range), piece.into()).await?;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    Ok(answer)
+}
+
+async fn ask(target: SocketAddr, request: Builder, body: Body) -> Result<Answer, Stopped> {
     *SENT.lock().unwrap().entry(target).or_default() += 1;
     let stream = TcpStream::connect(target).await.map_err(|_| Stopped::Gone)?;
-    let answer = exchange(stream, &method, path, media_type, body.into()).await?;
+    let request = request.header("host", "registry").body(body).unwrap();
+    let (method, path) = (request.method().clone(), request.uri().clone());
+    let answer = exchange(stream, request).await?;
     let takes_room = [Method::POST, Method::PATCH, Method::PUT].contains(&method);
     if takes_room && answer.status == StatusCode::INSUFFICIENT_STORAGE {
         return Err(Stopped::Full);
@@ -137,16 +160,14 @@ pub(crate) async fn send(
 /// Sends one request to the administration.
 pub(crate) async fn administer(socket: &Path, path: &str, body: String) -> Result<Answer, Stopped> {
     let stream = UnixStream::connect(socket).await.map_err(|_| Stopped::Gone)?;
-    exchange(stream, &Method::POST, path, "application/json", body.into()).await
+    let request = Request::builder().method(Method::POST).uri(path);
+    let request = request
+        .header("host", "registry")
+        .header("content-type", "application/json");
+    exchange(stream, request.body(body.into()).unwrap()).await
 }
 
-async fn exchange<S>(
-    stream: S,
-    method: &Method,
-    path: &str,
-    media_type: &str,
-    body: Body,
-) -> Result<Answer, Stopped>
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Answer, Stopped>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -154,13 +175,6 @@ where
         .await
         .map_err(|_| Stopped::Gone)?;
     tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "registry")
-        .header("content-type", media_type)
-        .body(body)
-        .unwrap();
     let (head, body) = sender
         .send_request(request)
         .await

@@ -7,7 +7,7 @@ use http::Method;
 use portolan_oci::Digest;
 
 use crate::actor::BYTES;
-use crate::server::{Answer, Stopped, send};
+use crate::server::{Answer, Stopped, send, send_piece};
 
 pub(crate) async fn send_in_halves(
     target: SocketAddr,
@@ -19,6 +19,19 @@ pub(crate) async fn send_in_halves(
     let answer = send(target, Method::PATCH, location, BYTES, bytes.slice(..half)).await?;
     assert_eq!(answer.status, 202, "{answer:?}");
     finish(target, answer.header("location"), bytes.slice(half..), digest).await
+}
+
+/// In pieces that say where they belong, with nothing left for the end.
+pub(crate) async fn send_in_pieces(
+    target: SocketAddr,
+    location: &str,
+    bytes: Bytes,
+    digest: &Digest,
+) -> Result<(), Stopped> {
+    let half = bytes.len() / 2;
+    let answer = send_piece(target, location, 0, bytes.slice(..half)).await?;
+    let answer = send_piece(target, answer.header("location"), half, bytes.slice(half..)).await?;
+    finish(target, answer.header("location"), Bytes::new(), digest).await
 }
 
 /// Passes on what came of an upload. One that found the volume full is given up: what there is of it makes room.
