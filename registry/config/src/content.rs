@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
+use crate::yaml;
+
 /// What becomes of a manifest that names content which is not in its repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -44,7 +46,7 @@ impl Manifests {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Uploads {
     /// The most bytes that one blob may have. Absent = as many as the volume holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub max_blob_bytes: Option<NonZeroU64>,
 }
 

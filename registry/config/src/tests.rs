@@ -178,6 +178,24 @@ fn a_section_without_a_value_is_not_taken_for_one_that_is_absent() {
 }
 
 #[test]
+fn a_number_without_a_value_is_not_taken_for_one_that_is_absent() {
+    for (text, key) in [
+        ("uploads: {maxBlobBytes: }", "uploads.maxBlobBytes"),
+        ("uploads: {maxBlobBytes: ~}", "uploads.maxBlobBytes"),
+        (
+            "storage: {volume: {reserveBytes: }}",
+            "storage.volume.reserveBytes",
+        ),
+    ] {
+        let sentence = refusal(text);
+        assert!(
+            sentence.contains(&format!("{key}: this is no whole number")),
+            "{text}: {sentence}"
+        );
+    }
+}
+
+#[test]
 fn wrong_values_are_named_with_what_to_write() {
     for (text, parts) in [
         ("http: {address: '5000'}", ["line 1", "has no port"]),

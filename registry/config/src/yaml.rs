@@ -53,8 +53,8 @@ pub(crate) fn is_blank(text: &str) -> bool {
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
 }
 
-/// For a section that may be absent: a key without a value is not the same, it may be an `auth` cut short, whose absence
-/// lets everybody in.
+/// For what may be absent: a key without a value is not the same, it may be an `auth` cut short, whose absence lets
+/// everybody in, or a limit whose absence is none.
 pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
