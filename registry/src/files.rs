@@ -4,16 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use portolan_config::{AdminTls, Config, FileError, ServerTls};
+use rustls::ClientConfig;
 
 use crate::auth::token::{KeysError, TokenKeys};
 use crate::auth::users::UsersInForce;
-use crate::tls::{Part, Tls, TlsError};
+use crate::tls::{self, Part, Tls, TlsError};
 
 /// A file that cannot be used: which key names it, where it is, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{} \"{path}\"", prefix(.key))]
 pub struct FileProblem {
-    /// The key of the configuration; empty for the configuration itself.
+    /// The key of the configuration, or the flag; empty for the configuration itself.
     pub key: &'static str,
     /// The file, or the directory if it is a problem of what is in it as a whole.
     pub path: PathBuf,
@@ -118,7 +119,9 @@ pub fn read_server_tls(tls: &ServerTls) -> Result<Tls, FileProblem> {
 pub fn server_tls_problem(tls: &ServerTls, error: TlsError) -> FileProblem {
     let (key, path) = match error.part() {
         Part::Key => ("http.tls.keyFile", &tls.key_file),
-        Part::Certificate | Part::ClientCa => ("http.tls.certificateFile", &tls.certificate_file),
+        Part::Certificate | Part::ClientCa | Part::ServerCa => {
+            ("http.tls.certificateFile", &tls.certificate_file)
+        }
     };
     problem(key, path, Problem::Tls(error))
 }
@@ -130,11 +133,29 @@ pub fn read_admin_tls(tls: &AdminTls) -> Result<Tls, FileProblem> {
     let client_ca = read_pem("admin.tls.clientCaFile", &tls.client_ca_file)?;
     Tls::from_pem(&certificate, &key, Some(&client_ca)).map_err(|error| {
         let (key, path) = match error.part() {
-            Part::Certificate => ("admin.tls.certificateFile", &tls.certificate_file),
+            Part::Certificate | Part::ServerCa => ("admin.tls.certificateFile", &tls.certificate_file),
             Part::Key => ("admin.tls.keyFile", &tls.key_file),
             Part::ClientCa => ("admin.tls.clientCaFile", &tls.client_ca_file),
         };
         problem(key, path, Problem::Tls(error))
+    })
+}
+
+/// Reads what a command shows to an administration listener, and trusts; the flags are the keys.
+pub fn read_client_tls(ca: &Path, certificate: &Path, key: &Path) -> Result<ClientConfig, FileProblem> {
+    const CA: &str = "--ca-file";
+    const CERTIFICATE: &str = "--certificate-file";
+    const KEY: &str = "--key-file";
+    let ca_pem = read_pem(CA, ca)?;
+    let certificate_pem = read_pem(CERTIFICATE, certificate)?;
+    let key_pem = read_pem(KEY, key)?;
+    tls::client_config(&certificate_pem, &key_pem, &ca_pem).map_err(|error| {
+        let (flag, path) = match error.part() {
+            Part::Certificate | Part::ClientCa => (CERTIFICATE, certificate),
+            Part::Key => (KEY, key),
+            Part::ServerCa => (CA, ca),
+        };
+        problem(flag, path, Problem::Tls(error))
     })
 }
 

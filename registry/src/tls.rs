@@ -1,4 +1,4 @@
-//! PEM text in, a TLS server configuration and what the certificate says out. Pure.
+//! PEM text in, a TLS configuration of a server or client and what the certificate says out. Pure.
 //!
 //! The whole configuration is rebuilt when a file changes and each new connection takes the newest, so certificates
 //! and client authorities change without a restart and no connection is dropped.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustls::crypto::ring as provider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
@@ -42,9 +42,11 @@ pub enum Part {
     Key,
     /// The authorities of client certificates.
     ClientCa,
+    /// The authorities of a server's certificate.
+    ServerCa,
 }
 
-/// Why a certificate cannot be served. The name of the file is the caller's to add, see [`TlsError::part`].
+/// Why a certificate cannot be served or shown. The name of the file is the caller's to add, see [`TlsError::part`].
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file holds none.
@@ -58,6 +60,11 @@ pub enum TlsError {
     /// The file of client authorities holds none.
     #[error("it holds no usable certificate in PEM; write the authority that signs client certificates")]
     NoClientCa,
+    /// The file of the server's authorities holds none.
+    #[error(
+        "it holds no usable certificate in PEM; write the authority that signed the server's certificate"
+    )]
+    NoServerCa,
     /// The certificate is no X.509.
     #[error("the certificate is damaged; write it again")]
     Damaged,
@@ -94,6 +101,7 @@ impl TlsError {
             | Self::OtherNames { .. } => Part::Certificate,
             Self::NoKey | Self::OtherKey | Self::Unusable(_) => Part::Key,
             Self::NoClientCa => Part::ClientCa,
+            Self::NoServerCa => Part::ServerCa,
         }
     }
 }
@@ -101,10 +109,7 @@ impl TlsError {
 impl Tls {
     /// With `client_ca`, connections without a client certificate that it signed are refused.
     pub fn from_pem(certificate: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
-        let chain = certificates(certificate)
-            .filter(|chain| !chain.is_empty())
-            .ok_or(TlsError::NoCertificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
+        let (chain, key) = pair(certificate, key)?;
         let leaf = Leaf::parse(&chain[0]).ok_or(TlsError::Damaged)?;
         let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
             .with_safe_default_protocol_versions()
@@ -113,13 +118,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(pem) => builder.with_client_cert_verifier(client_verifier(pem)?),
         };
-        let mut server_config = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => TlsError::OtherKey,
-                rustls::Error::InvalidCertificate(_) => TlsError::Damaged,
-                other => TlsError::Unusable(other),
-            })?;
+        let mut server_config = builder.with_single_cert(chain, key).map_err(unfit_pair)?;
         server_config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             server_config: Arc::new(server_config),
@@ -152,15 +151,50 @@ impl Tls {
     }
 }
 
+/// For a client that shows a certificate, and trusts servers whose certificate one of `ca` signed.
+pub fn client_config(certificate: &[u8], key: &[u8], ca: &[u8]) -> Result<ClientConfig, TlsError> {
+    let roots = authorities(ca).ok_or(TlsError::NoServerCa)?;
+    let (chain, key) = pair(certificate, key)?;
+    ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Unusable)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(unfit_pair)
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair(certificate: &[u8], key: &[u8]) -> Result<Pair, TlsError> {
+    let chain = certificates(certificate)
+        .filter(|chain| !chain.is_empty())
+        .ok_or(TlsError::NoCertificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
+    Ok((chain, key))
+}
+
+fn unfit_pair(error: rustls::Error) -> TlsError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => TlsError::OtherKey,
+        rustls::Error::InvalidCertificate(_) => TlsError::Damaged,
+        other => TlsError::Unusable(other),
+    }
+}
+
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
 }
 
-fn client_verifier(pem: &[u8]) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+fn authorities(pem: &[u8]) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem).ok_or(TlsError::NoClientCa)? {
-        roots.add(certificate).map_err(|_| TlsError::NoClientCa)?;
+    for certificate in certificates(pem)? {
+        roots.add(certificate).ok()?;
     }
+    (!roots.is_empty()).then_some(roots)
+}
+
+fn client_verifier(pem: &[u8]) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let roots = authorities(pem).ok_or(TlsError::NoClientCa)?;
     let provider = Arc::new(provider::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     builder.build().map_err(|_| TlsError::NoClientCa)

@@ -4,7 +4,6 @@
 //! listener with a client certificate.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,9 +15,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use portolan_config::Config;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -54,23 +52,14 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// A file that a flag names cannot be used.
-    #[error("--{flag}: cannot use file \"{path}\": {problem}; write a PEM file that this user may read")]
-    File {
-        flag: &'static str,
-        path: PathBuf,
-        problem: String,
-    },
+    #[error(transparent)]
+    File(Box<FileProblem>),
     /// The configuration file cannot be used.
     #[error("--config")]
     Config(#[from] Box<FileProblem>),
     /// No `https://host:port`.
     #[error("--server: \"{0}\" is no address of a registry; write https://host:port")]
     Address(String),
-    /// Certificate and key do not go together.
-    #[error(
-        "--certificate-file and --key-file cannot be used together; write the key that the certificate was made for"
-    )]
-    Identity(#[source] rustls::Error),
     /// Nobody listens there.
     #[error(
         "no registry answers at socket \"{path}\"; start one on that directory, or say with --socket, --config or --server where it is"
@@ -138,21 +127,14 @@ impl Connection {
         port.parse::<u16>().map_err(|_| bad())?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let host = ServerName::try_from(host).map_err(|_| bad())?;
-        let mut roots = RootCertStore::empty();
-        for certificate in pem_certificates("ca-file", self.ca_file.as_deref())? {
-            roots.add(certificate).map_err(ConnectionError::Identity)?;
-        }
-        let chain = pem_certificates("certificate-file", self.certificate_file.as_deref())?;
-        let key = read_pem("key-file", self.key_file.as_deref(), |bytes| {
-            PrivateKeyDer::from_pem_slice(bytes).ok()
-        })?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(ConnectionError::Identity)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(ConnectionError::Identity)?;
+        let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let (ca, certificate, key) = (
+            file(&self.ca_file),
+            file(&self.certificate_file),
+            file(&self.key_file),
+        );
+        let tls = files::read_client_tls(&ca, &certificate, &key)
+            .map_err(|problem| ConnectionError::File(Box::new(problem)))?;
         Ok(Endpoint::Server {
             address: address.to_owned(),
             host,
@@ -174,33 +156,6 @@ pub(super) fn directory(config: Option<&Config>, variable: impl Fn(&str) -> Opti
             },
             PathBuf::from,
         )
-}
-
-fn pem_certificates(
-    flag: &'static str,
-    path: Option<&Path>,
-) -> Result<Vec<CertificateDer<'static>>, ConnectionError> {
-    read_pem(flag, path, |bytes| {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(bytes)
-            .filter_map(Result::ok)
-            .collect();
-        (!chain.is_empty()).then_some(chain)
-    })
-}
-
-fn read_pem<T>(
-    flag: &'static str,
-    path: Option<&Path>,
-    parse: impl FnOnce(&[u8]) -> Option<T>,
-) -> Result<T, ConnectionError> {
-    let path = path.unwrap_or(Path::new(""));
-    let problem = |problem: String| ConnectionError::File {
-        flag,
-        path: path.to_owned(),
-        problem,
-    };
-    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
-    parse(&bytes).ok_or_else(|| problem("it holds nothing of that kind".to_owned()))
 }
 
 impl Endpoint {

@@ -168,3 +168,57 @@ fn the_file_of_registry_2_is_never_ignored() {
     fs::write(&config, "http: {address: '127.0.0.1:0'}\n").unwrap();
     Served::start(&mut mounted.registry(&["serve", "--config", config.to_str().unwrap()]));
 }
+
+#[test]
+fn a_file_of_a_flag_that_cannot_be_used_is_named_with_that_flag() {
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path());
+    let ca = Authority::new().pem();
+    fs::write(directory.path().join("ca"), ca).unwrap();
+    for (ca, certificate, key, flag, remedy) in [
+        (
+            "damaged",
+            "crt",
+            "key",
+            "--ca-file",
+            "write the authority that signed the server's",
+        ),
+        (
+            "key",
+            "crt",
+            "key",
+            "--ca-file",
+            "write the authority that signed the server's",
+        ),
+        ("garbage", "crt", "key", "--ca-file", "no PEM; write text"),
+        ("missing", "crt", "key", "--ca-file", "does not exist; create it"),
+        ("none", "crt", "key", "--ca-file", "is a directory; put a file"),
+        (
+            "ca",
+            "cut",
+            "key",
+            "--certificate-file",
+            "write one that begins with",
+        ),
+        ("ca", "crt", "crt", "--key-file", "write an unencrypted PKCS#8"),
+        (
+            "ca",
+            "crt",
+            "other",
+            "--key-file",
+            "write the one that the certificate was made for",
+        ),
+    ] {
+        let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let mut command = program(&["gc", "--server", "https://127.0.0.1:1"]);
+        command
+            .args(["--ca-file", &file(ca), "--certificate-file", &file(certificate)])
+            .args(["--key-file", &file(key)]);
+        let wrong = match flag {
+            "--ca-file" => file(ca),
+            "--key-file" => file(key),
+            _ => file(certificate),
+        };
+        assert_refused(&mut command, &[flag, &format!("\"{wrong}\""), remedy]);
+    }
+}
