@@ -97,13 +97,7 @@ pub fn apply(
         config.validate().map_err(EnvironmentError::Collision)?;
         overrides.address = Some(ADDRESS);
     }
-    if let Some(directory) = variable(DIRECTORY) {
-        if directory.is_empty() {
-            return Err(EnvironmentError::Directory);
-        }
-        config.storage.volume.path = directory.into();
-        overrides.directory = Some(DIRECTORY);
-    }
+    overrides.directory = apply_directory(config, &variable)?;
     if let Some(enabled) = text(DELETE)? {
         config.storage.delete_enabled = match enabled.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => true,
@@ -112,6 +106,22 @@ pub fn apply(
         };
     }
     Ok(overrides)
+}
+
+/// Applies the variable of the directory alone, for the commands that go where `serve` would: none of the others
+/// concerns them. Returns its name if it is set.
+pub fn apply_directory(
+    config: &mut Config,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<&'static str>, EnvironmentError> {
+    let Some(directory) = variable(DIRECTORY) else {
+        return Ok(None);
+    };
+    if directory.is_empty() {
+        return Err(EnvironmentError::Directory);
+    }
+    config.storage.volume.path = directory.into();
+    Ok(Some(DIRECTORY))
 }
 
 /// A sentence for each variable that looks like a setting and is none; names come in, for values may be secrets.

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::environment::{self, EnvironmentError};
 use crate::files::{self, FileProblem};
 use crate::server::socket;
 use crate::store;
@@ -31,7 +32,8 @@ pub struct Connection {
     /// The socket of a registry on this machine [default: portolan/v1/admin.sock below the directory of its images].
     #[arg(long, value_name = "PATH", conflicts_with_all = ["server", "config"])]
     pub socket: Option<PathBuf>,
-    /// The configuration file of the registry on this machine: its volume tells where the socket is.
+    /// The configuration file of the registry on this machine: its volume tells where the socket is, unless
+    /// `REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY` does.
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub config: Option<PathBuf>,
     /// The administration listener of a registry anywhere, such as `https://registry.example.com:5001`.
@@ -53,10 +55,10 @@ pub struct Connection {
 pub enum ConnectionError {
     /// A file that a flag names cannot be used.
     #[error(transparent)]
-    File(Box<FileProblem>),
-    /// The configuration file cannot be used.
-    #[error("--config")]
-    Config(#[from] Box<FileProblem>),
+    File(#[from] Box<FileProblem>),
+    /// Where the volume is cannot be told.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// No `https://host:port`.
     #[error("--server: \"{0}\" is no address of a registry; write https://host:port")]
     Address(String),
@@ -86,6 +88,17 @@ pub enum ConnectionError {
     Broken(#[source] hyper::Error),
 }
 
+/// Why it cannot be told which volume a command is about.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// The configuration file cannot be used.
+    #[error("--config")]
+    File(#[source] Box<FileProblem>),
+    /// The variable that is stronger than the file cannot be used.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+}
+
 /// Where requests go.
 #[derive(Debug, Clone)]
 pub(super) enum Endpoint {
@@ -107,14 +120,11 @@ impl Connection {
         if let Some(url) = &self.server {
             return self.server(url);
         }
-        Ok(Endpoint::Socket(match (&self.socket, &self.config) {
-            (Some(path), _) => path.clone(),
-            (None, Some(path)) => {
-                let config = files::read_config(path).map_err(Box::new)?;
-                store::admin_socket(&config.storage.volume.path)
-            }
-            (None, None) => store::admin_socket(&directory(None, variable)),
-        }))
+        if let Some(path) = &self.socket {
+            return Ok(Endpoint::Socket(path.clone()));
+        }
+        let config = configuration(self.config.as_deref(), variable)?;
+        Ok(Endpoint::Socket(store::admin_socket(&config.storage.volume.path)))
     }
 
     fn server(&self, url: &str) -> Result<Endpoint, ConnectionError> {
@@ -133,8 +143,7 @@ impl Connection {
             file(&self.certificate_file),
             file(&self.key_file),
         );
-        let tls = files::read_client_tls(&ca, &certificate, &key)
-            .map_err(|problem| ConnectionError::File(Box::new(problem)))?;
+        let tls = files::read_client_tls(&ca, &certificate, &key).map_err(Box::new)?;
         Ok(Endpoint::Server {
             address: address.to_owned(),
             host,
@@ -143,19 +152,17 @@ impl Connection {
     }
 }
 
-/// The directory of the images of a registry that runs without a configuration file.
-pub(super) fn directory(config: Option<&Config>, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
-    variable("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY")
-        .filter(|path| !path.is_empty())
-        .map_or_else(
-            || {
-                config.map_or_else(
-                    || Config::standalone().storage.volume.path,
-                    |it| it.storage.volume.path.clone(),
-                )
-            },
-            PathBuf::from,
-        )
+/// What `serve` would run with, as far as the volume is concerned: the variable is stronger than the file here, too.
+pub(super) fn configuration(
+    file: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Config, ConfigurationError> {
+    let mut config = match file {
+        Some(path) => files::read_config(path).map_err(|error| ConfigurationError::File(Box::new(error)))?,
+        None => Config::standalone(),
+    };
+    environment::apply_directory(&mut config, variable)?;
+    Ok(config)
 }
 
 impl Endpoint {

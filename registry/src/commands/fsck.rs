@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use portolan_config::Config;
 use portolan_oci::Digest;
 
-use crate::files::{self, FileProblem};
 use crate::serve::Surroundings;
 use crate::store::fsck::{self, AmbiguousTag, FsckError, FsckOptions, FsckReport};
 use crate::store::{Fault, OpenError, Requirements, Store, StoreOptions, VolumeOptions};
 
-use super::connection::directory;
+use super::connection::{ConfigurationError, configuration};
 use super::gc::OutputFormat;
 use super::table::{bytes, count, counted, table};
 
@@ -30,7 +30,8 @@ pub struct FsckArgs {
     /// The directory of the images [default: that of `REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY`, else /var/lib/registry].
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "config")]
     pub directory: Option<PathBuf>,
-    /// The configuration file of the registry: it says where the images are.
+    /// The configuration file of the registry: it says where the images are, unless
+    /// `REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY` does.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How to print the report.
@@ -41,9 +42,9 @@ pub struct FsckArgs {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum FsckCommandError {
-    /// The configuration cannot be used.
-    #[error("--config")]
-    Config(#[source] Box<FileProblem>),
+    /// Where the images are cannot be told.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The directory cannot be read.
     #[error(transparent)]
     Check(#[from] FsckError),
@@ -67,21 +68,17 @@ pub async fn run(
     screen: Option<&mut (dyn Write + Send)>,
     answers: Option<Box<dyn BufRead + Send>>,
 ) -> Result<(String, bool), FsckCommandError> {
-    let config = match &args.config {
-        Some(path) => {
-            Some(files::read_config(path).map_err(|error| FsckCommandError::Config(Box::new(error)))?)
-        }
-        None => None,
+    let config = match &args.directory {
+        Some(_) => Config::standalone(),
+        None => configuration(args.config.as_deref(), variable)?,
     };
-    let root = args.directory.clone().unwrap_or_else(|| match &config {
-        Some(config) => config.storage.volume.path.clone(),
-        None => directory(None, variable),
-    });
+    let root = args
+        .directory
+        .clone()
+        .unwrap_or_else(|| config.storage.volume.path.clone());
     let report = if args.repair {
         let volume = VolumeOptions {
-            allow_unsafe_filesystem: config
-                .as_ref()
-                .is_some_and(|config| config.storage.volume.allow_unsafe_filesystem),
+            allow_unsafe_filesystem: config.storage.volume.allow_unsafe_filesystem,
             ..VolumeOptions::default()
         };
         repair(&root, volume, args.deep, surroundings, answers).await?

@@ -274,3 +274,37 @@ async fn a_volume_is_checked_beside_its_registry_and_repaired_only_without() {
     assert_eq!(report["changes"].as_array().unwrap().len(), 1, "{report}");
     assert_eq!(run(&check).await.status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn commands_go_to_the_directory_that_serve_would_take() {
+    const DIRECTORY: &str = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY";
+    let registry = open().await;
+    registry.push_image("a", "v1", "one").await;
+    let file = registry.files().join("elsewhere.yaml");
+    std::fs::write(&file, "storage: {volume: {path: /nowhere}}").unwrap();
+    let file = file.to_str().unwrap();
+    let volume = registry.directory.path().join("volume");
+    for arguments in [
+        &["gc", "--dry-run", "--config", file][..],
+        &["admin", "status", "--config", file],
+        &["admin", "holds"],
+        &["fsck", "--config", file],
+        &["fsck"],
+    ] {
+        let asked = |directory: PathBuf| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_portolan-registry"));
+            command.env_clear().args(arguments).stdin(Stdio::null());
+            command.env(DIRECTORY, directory);
+            tokio::task::spawn_blocking(move || command.output().unwrap())
+        };
+        let output = asked(volume.clone()).await.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        let output = asked(PathBuf::new()).await.unwrap();
+        let sentence = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {sentence}");
+        assert!(
+            sentence.contains(&format!("{DIRECTORY} is empty; write a directory")),
+            "{arguments:?}: {sentence}"
+        );
+    }
+}
