@@ -70,8 +70,8 @@ pub enum CollectError {
     #[error("a collection has been running since {since}: wait until it has ended")]
     AlreadyRunning { since: jiff::Timestamp },
     #[error(
-        "a grace of {} minutes is too short for pushes that go on: say 1h or more, or 0s where losing a race costs only a retry",
-        .grace.as_secs() / 60
+        "a grace of {} is too short for pushes that go on: say 1h or more, or 0s where losing a race costs only a retry",
+        portolan_config::Duration(*.grace)
     )]
     ShortGrace { grace: Duration },
     #[error(

@@ -201,6 +201,18 @@ async fn a_collection_reports_in_both_forms_and_is_the_last_one_of_the_status() 
 }
 
 #[tokio::test]
+async fn a_grace_that_is_too_short_is_told_as_it_was_written() {
+    let registry = open().await;
+    let path = socket(&registry);
+    let (status, sentence) = refused(&["gc", "--grace", "30s", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(status, 1);
+    assert!(
+        sentence.contains("a grace of 30s is too short") && sentence.contains("say 1h or more"),
+        "{sentence}"
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_does_not_stop_the_collection() {
     let registry = open().await;
     registry.push_image("a", "v1", "one").await;
