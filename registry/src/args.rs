@@ -82,7 +82,10 @@ Examples:
 const ADMIN_HELP: &str = "\
 Examples:
   portolan-registry admin status
-  portolan-registry admin hold backup && tar -C /var/lib/registry -cf backup.tar . ; portolan-registry admin release backup";
+  portolan-registry admin hold backup
+  portolan-registry admin release backup
+
+Between the last two, copy in the order that docs/backup.md gives: a copy in another order may lack what its tags name.";
 
 const SERVE_HELP: &str = "\
 Environment (stronger than the file):
