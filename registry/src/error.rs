@@ -247,6 +247,7 @@ impl From<ManifestError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::token::TokenError;
 
     /// P14, P16, P149.
     #[test]
@@ -280,6 +281,48 @@ mod tests {
         ] {
             let refused = ApiError::from(Fault::ReadOnly { reason });
             assert_eq!(refused.into_response("id").status().as_u16(), 405);
+        }
+    }
+
+    /// What `docker push` prints is all that its user has.
+    #[test]
+    fn a_refusal_says_what_to_do_after_what_is_wrong() {
+        let digest = || portolan_oci::Digest::of(portolan_oci::Algorithm::Sha256, b"x");
+        let reference = || "v1".to_owned();
+        let refusals = [
+            ApiError::from(RouteError::NotFound),
+            RouteError::Encoding.into(),
+            RouteError::UploadId("x".to_owned()).into(),
+            AuthenticateError::Malformed.into(),
+            AuthenticateError::Credentials.into(),
+            AuthenticateError::Revoked.into(),
+            AuthenticateError::Token(TokenError::Signature).into(),
+            AuthenticateError::Token(TokenError::Audience).into(),
+            AuthenticateError::Token(TokenError::Expired).into(),
+            BlobError::Unknown { digest: digest() }.into(),
+            ListError::RepositoryUnknown.into(),
+            ManifestError::RepositoryUnknown.into(),
+            ManifestError::Unknown {
+                reference: reference(),
+            }
+            .into(),
+            ManifestError::DigestMismatch {
+                announced: digest(),
+                actual: digest(),
+            }
+            .into(),
+            ManifestError::ContentMissing {
+                missing: vec![digest()],
+            }
+            .into(),
+            ManifestError::PreconditionFailed {
+                reference: reference(),
+            }
+            .into(),
+        ];
+        for refusal in refusals {
+            let (what, remedy) = refusal.0.message.split_once(": ").unwrap_or_default();
+            assert!(!what.is_empty() && remedy.len() > 10, "{refusal:?}");
         }
     }
 }

@@ -18,10 +18,10 @@ pub use query::Query;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// Nothing is there.
-    #[error("there is nothing at this path")]
+    #[error("there is nothing at this path: paths of the API begin with /v2/")]
     NotFound,
     /// The path or query is not percent-encoded as it should be.
-    #[error("the path or query is not plain percent-encoded text")]
+    #[error("the path or query is not valid percent-encoding: encode it as UTF-8")]
     Encoding,
     /// The path exists, for other methods.
     #[error("method not allowed here; use {allow}")]
@@ -39,7 +39,7 @@ pub enum RouteError {
     #[error(transparent)]
     Tag(#[from] TagError),
     /// No session ever had such an identifier.
-    #[error("\"{0}\" is no upload of this registry")]
+    #[error("\"{0}\" is no upload of this registry: start one with POST /v2/<name>/blobs/uploads/")]
     UploadId(String),
     /// `n` is no number.
     #[error("n is \"{0}\"; write a number such as n=100")]

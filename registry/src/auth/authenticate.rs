@@ -11,16 +11,18 @@ use super::{Auth, Identity, basic, token};
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthenticateError {
     /// Neither Basic nor Bearer, or not spelled right.
-    #[error("the Authorization header is neither Basic with a name and a password nor Bearer with a token")]
+    #[error(
+        "the Authorization header is neither Basic with a name and a password nor Bearer with a token: send one of the two, or no such header"
+    )]
     Malformed,
     /// The name or the password is wrong; which one is not told.
-    #[error("user name or password is wrong")]
+    #[error("user name or password is wrong: log in again with the right ones")]
     Credentials,
     /// The token is not good.
     #[error(transparent)]
     Token(#[from] token::TokenError),
     /// The token was good; its user or the password it was bought with is gone.
-    #[error("the token's user or password is no longer valid")]
+    #[error("the token's user or password is no longer valid: log in again")]
     Revoked,
 }
 

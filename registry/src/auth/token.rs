@@ -42,13 +42,13 @@ pub struct Claims {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not one of ours, or changed on the way.
-    #[error("the token was not signed by a key of this registry")]
+    #[error("the token was not signed by a key of this registry: ask its token service for a new one")]
     Signature,
     /// Ours, for something else.
-    #[error("the token is for another service")]
+    #[error("the token is for another service: ask the token service of this registry for one")]
     Audience,
     /// Its time is over, or has not come.
-    #[error("the token has expired")]
+    #[error("the token has expired, or is not valid yet: ask for a new one")]
     Expired,
 }
 

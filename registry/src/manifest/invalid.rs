@@ -5,7 +5,9 @@ use portolan_oci::MediaType;
 /// A document that this registry does not take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidManifest {
-    #[error("the manifest is not the JSON of an image manifest or index: {problem}")]
+    #[error(
+        "the manifest is not the JSON of an image manifest or index: {problem}; correct it, or push with a current client"
+    )]
     Json { problem: String },
     #[error("schemaVersion is {found}: it must be 2")]
     SchemaVersion { found: String },

@@ -85,7 +85,9 @@ pub enum Fault {
     #[error("storage is read-only: {reason}")]
     ReadOnly { reason: ReadOnlyReason },
     /// No space or inodes left, or over a quota; this write failed, everything stored before is untouched.
-    #[error("storage is full: no space or inodes left to write \"{path}\"")]
+    #[error(
+        "storage is full: no space or inodes left to write \"{path}\": enlarge the volume, or collect garbage"
+    )]
     Full { path: PathBuf },
     /// Something that must be readable is not.
     #[error("cannot {action} \"{path}\"")]
@@ -122,7 +124,7 @@ pub enum ReadOnlyReason {
 /// Why a blob was not read, mounted or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    #[error("blob {digest} is not in this repository")]
+    #[error("blob {digest} is not in this repository: push or mount it first")]
     Unknown { digest: Digest },
     #[error("blob {digest} is used by manifest {by} of this repository: delete that first")]
     Referenced { digest: Digest, by: Digest },
@@ -137,27 +139,31 @@ pub enum UploadError {
     #[error("upload session is not known: start a new one")]
     Unknown,
     /// The body does not begin where the upload ends; nothing was taken.
-    #[error("the upload has {offset} bytes, the chunk begins elsewhere")]
+    #[error("the upload has {offset} bytes: send the chunk that begins at byte {offset}")]
     OutOfOrder { offset: u64 },
     /// Another request writes to the session right now; nothing was taken.
-    #[error("another request is writing to this upload")]
+    #[error(
+        "another request is writing to this upload: wait for it to end, then ask for the offset with GET"
+    )]
     Busy { offset: u64 },
     /// The body is not as long as announced; nothing was taken.
-    #[error("the body has {actual} bytes, announced were {announced}")]
+    #[error("the body has {actual} bytes, announced were {announced}: send the rest from byte {offset}")]
     Length {
         offset: u64,
         announced: u64,
         actual: u64,
     },
     /// The client went away; what had come before is kept.
-    #[error("the body ended early")]
+    #[error("the body ended early: send the rest from byte {offset}")]
     Interrupted {
         offset: u64,
         #[source]
         source: BodyError,
     },
     /// The content is not what the digest says; the session is gone.
-    #[error("content has digest {actual}, announced was {announced}")]
+    #[error(
+        "content has digest {actual}, announced was {announced}: push it again with the digest of what is sent"
+    )]
     DigestMismatch { announced: Digest, actual: Digest },
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -170,13 +176,15 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Nothing was ever pushed to the repository.
-    #[error("repository is not known")]
+    #[error("repository is not known: check its name, or push to it first")]
     RepositoryUnknown,
-    #[error("manifest {reference} is not in this repository")]
+    #[error("manifest {reference} is not in this repository: check its name, or push it first")]
     Unknown { reference: String },
     #[error(transparent)]
     Invalid(#[from] InvalidManifest),
-    #[error("manifest has digest {actual}, announced was {announced}")]
+    #[error(
+        "manifest has digest {actual}, announced was {announced}: push it again with the digest of what is sent"
+    )]
     DigestMismatch { announced: Digest, actual: Digest },
     /// Content that must be pushed first.
     #[error("manifest names content that is not in this repository")]
@@ -194,7 +202,7 @@ pub enum ManifestError {
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// Nothing was ever pushed to the repository.
-    #[error("repository is not known")]
+    #[error("repository is not known: check its name, or push to it first")]
     RepositoryUnknown,
     #[error(transparent)]
     Fault(#[from] Fault),
