@@ -76,9 +76,9 @@ pub struct RunArgs {
     #[arg(long, env = "PORTOLAN_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
 
-    /// Namespace of the Lease; the Pod's own when absent
-    #[arg(long, env = "PORTOLAN_LEADER_ELECT_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
-    pub leader_elect_namespace: Option<String>,
+    /// Namespace of the Lease: the Pod's own, which the Deployment sets; that of the kubeconfig when absent
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
+    pub leader_election_namespace: Option<String>,
 
     /// Registries that are worked on at the same time, per watched scope
     #[arg(
@@ -109,10 +109,6 @@ pub struct RunArgs {
         value_parser = telemetry::filter
     )]
     pub log_filter: String,
-
-    /// Namespace of our own Pod, set by the Deployment
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
-    pub pod_namespace: Option<String>,
 
     /// Name of our own Pod, set by the Deployment; it names us in the Lease and in events
     #[arg(
@@ -240,7 +236,7 @@ mod tests {
         for name in ["Team_A", "-a", "a-", "a.b", &"a".repeat(64)] {
             assert!(run(&[&format!("--watch-namespaces=b,{name}")]).is_err(), "{name}");
             assert!(
-                run(&[&format!("--leader-elect-namespace={name}")]).is_err(),
+                run(&[&format!("--leader-election-namespace={name}")]).is_err(),
                 "{name}"
             );
         }

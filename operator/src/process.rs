@@ -185,11 +185,8 @@ pub async fn run(
 }
 
 fn election(args: &RunArgs, client: &Client, identity: String, now: fn() -> Timestamp) -> Election {
-    let namespace = args
-        .leader_elect_namespace
-        .as_ref()
-        .or(args.pod_namespace.as_ref());
-    let namespace = namespace.map_or_else(|| client.default_namespace(), String::as_str);
+    let namespace = args.leader_election_namespace.as_deref();
+    let namespace = namespace.unwrap_or_else(|| client.default_namespace());
     Election::new(
         Api::namespaced(client.clone(), namespace),
         LEASE,

@@ -239,7 +239,7 @@ fn values_that_cannot_be_meant_end_with_status_2_and_name_flag_and_value() {
         ("--log-filter", "a=b=c", "info,kube=debug"),
         ("--http-address", "8080", ":5000"),
         ("--watch-namespaces", "Team_A", "lower-case letters"),
-        ("--leader-elect-namespace", "Team_A", "lower-case letters"),
+        ("--leader-election-namespace", "Team_A", "lower-case letters"),
         ("--cluster-domain", ".cluster.local.", "such as cluster.local"),
     ];
     let image = operator(&["run", "--registry-image", "https://x y"]);

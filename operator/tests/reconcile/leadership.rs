@@ -39,7 +39,7 @@ fn contender(scene: &Scene, name: &str) -> Operator {
     Operator::start(
         name,
         &[
-            "--leader-elect-namespace",
+            "--leader-election-namespace",
             &scene.namespace,
             "--watch-namespaces",
             &scene.namespace,

@@ -34,7 +34,7 @@ async fn roles_of_the_listed_namespaces_are_all_that_the_operator_needs() {
     let flags = [
         "--watch-namespaces",
         &scene.namespace,
-        "--leader-elect-namespace",
+        "--leader-election-namespace",
         &release.namespace,
     ];
     let operator = Operator::start_as("restricted", &flags, Some(&release.kubeconfig));
