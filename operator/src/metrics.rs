@@ -28,12 +28,9 @@ const RECONCILE_BUCKETS: [f64; 12] = [
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum PassResult {
-    /// Nothing is left to do.
+    /// No step failed.
     #[expect(non_camel_case_types, reason = "the label's value, which is lower case")]
     success,
-    /// Something is awaited.
-    #[expect(non_camel_case_types, reason = "the label's value, which is lower case")]
-    requeue,
     /// A step failed.
     #[expect(non_camel_case_types, reason = "the label's value, which is lower case")]
     error,
@@ -101,7 +98,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a pass that begins; hand what comes back to [`Metrics::pass_ended`].
+    /// Counts a pass that begins; [`Metrics::pass_ended`] counts its end.
     pub fn pass_began(&self, controller: &'static str) {
         self.active.get_or_create(&ControllerLabels { controller }).inc();
     }
@@ -224,7 +221,7 @@ mod tests {
     fn every_name_has_the_prefix_and_every_counter_its_suffix() {
         let metrics = Metrics::new("0.1.0");
         metrics.pass_began("registry");
-        metrics.pass_ended("registry", PassResult::requeue, Duration::from_millis(3));
+        metrics.pass_ended("registry", PassResult::success, Duration::from_millis(3));
         metrics.step_failed("registry", "apply");
         metrics.watch_event("secrets", 7);
         metrics.watch_failed("secrets");
@@ -233,7 +230,7 @@ mod tests {
         let text = metrics.render().unwrap();
         for line in [
             "portolan_operator_build_info{version=\"0.1.0\"} 1",
-            "portolan_operator_reconcile_total{controller=\"registry\",result=\"requeue\"} 1",
+            "portolan_operator_reconcile_total{controller=\"registry\",result=\"success\"} 1",
             "portolan_operator_reconcile_errors_total{controller=\"registry\",step=\"apply\"} 1",
             "portolan_operator_reconcile_active{controller=\"registry\"} 0",
             "portolan_operator_reconcile_duration_seconds_count{controller=\"registry\"} 1",

@@ -69,10 +69,12 @@ impl Collector for RegistrySeries {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 
-    use super::super::Metrics;
+    use super::super::{Metrics, PassResult};
     use super::*;
 
     fn registry(suspend: bool) -> DeserializeGuard<Registry> {
@@ -107,6 +109,41 @@ mod tests {
         }
         writer.apply_watcher_event(&watcher::Event::Delete(registry(true)));
         assert!(!metrics.render().unwrap().contains("depot"));
+    }
+
+    #[test]
+    fn every_metric_of_the_readme_is_there() {
+        let (store, mut writer) = reflector::store();
+        let metrics = Metrics::new("0.1.0");
+        metrics.add_registries(RegistrySeries(store));
+        writer.apply_watcher_event(&watcher::Event::Apply(registry(true)));
+        // what never happened has no line
+        metrics.pass_began("registry");
+        metrics.pass_ended("registry", PassResult::success, Duration::ZERO);
+        metrics.step_failed("registry", "apply");
+        metrics.watch_event("secrets", 7);
+        metrics.watch_failed("secrets");
+        metrics.kube_request("GET", "pods", "200");
+        let text = metrics.render().unwrap();
+        let (_, page) = include_str!("../../README.md")
+            .split_once("\n## Metrics\n")
+            .unwrap();
+        let rows = page.split("\n## ").next().unwrap().lines();
+        let cells = rows.filter_map(|row| row.strip_prefix("| `")?.split(" | ").next());
+        let words = cells.flat_map(|cell| cell.split(['`', '{', ' ']));
+        let names: Vec<&str> = words
+            .filter_map(|word| {
+                let name = word.strip_prefix("portolan_operator_");
+                name.or_else(|| word.strip_prefix("…_"))
+            })
+            .collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            // the text names a counter without its suffix where it says what it counts
+            let described = name.strip_suffix("_total").unwrap_or(name);
+            let is_there = text.contains(&format!("# TYPE portolan_operator_{described} "));
+            assert!(is_there, "{name} is not in\n{text}");
+        }
     }
 
     #[test]
