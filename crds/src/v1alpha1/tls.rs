@@ -19,7 +19,8 @@ pub struct TlsSpec {
     pub managed: Option<ManagedTls>,
 
     /// Your own certificate: a Secret of type kubernetes.io/tls in this namespace, for example one that cert-manager
-    /// keeps. It must be valid for every name under which the registry is reached; a new one is served at once.
+    /// keeps. It must be valid for every name of `expose.hostnames` or, if there are none, for `<name>.<namespace>.svc`;
+    /// a new one is served at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalSecretReference>,
 }
