@@ -13,7 +13,7 @@ help: ## This list.
 demo: ## The main job from nothing: a real Kubernetes, a Registry, a push, and a Pod that runs from it.
 	@$(guarded) e2e/demo/run
 
-test: ## Every test there is, with each stage's duration; the last line has the totals.
+test: ## Every test (less what needs the slow builds named in e2e/README.md), with each stage's duration; the last line has the totals.
 	@$(guarded) .ci/test
 
 check: ## Formatting, lints, layering, generated files, banned dependencies, shell syntax.
