@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `route`, `auth/authorize` and `manifest` are pure; `store` knows no HTTP; only `handlers` and `error` build answers.
-//! The clock, randomness and the environment come in at [`serve::start`].
+//! The clock that times are compared with, randomness and the environment come in at [`serve::start`]; how long something
+//! took is measured on the spot.
 
 pub mod access_log;
 pub mod admin;

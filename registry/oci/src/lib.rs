@@ -1,5 +1,5 @@
-//! Vocabulary of the OCI distribution and image specifications, shared by the server, the operator and the end-to-end
-//! tests. Text comes in, validated values go out; pure, no IO, no clock.
+//! Vocabulary of the OCI distribution and image specifications, for the server. Text comes in, validated values go out;
+//! pure, no IO, no clock.
 //!
 //! Every value can only be made by parsing, so whoever holds a [`Digest`], [`RepositoryName`], [`Tag`] or [`UploadId`]
 //! may put it into a file name or a URL path without a further check.

@@ -3,7 +3,7 @@
 //!
 //! What is looked for: every manifest's bytes and what it names are there (or are recorded as never having come); a tag
 //! names a manifest of its repository; bytes hash to their digests; links, entries among referrers and records mean
-//! what they should. Beside a running registry a finding only counts when it is still there at a second look.
+//! what they should. Beside a running registry a finding only counts when it is there at all of its `LOOKS` looks.
 
 mod content;
 mod look;
