@@ -1,5 +1,5 @@
 //! The program portolan-operator: command line and environment in, exit status out. The only place that reads the
-//! clock, the environment and the randomness of the process; everything else is in the library.
+//! environment of the process. Clock and chance are read here and by what drives passes; what decides is given both.
 
 use std::process::ExitCode;
 

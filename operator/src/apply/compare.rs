@@ -1,6 +1,7 @@
 //! Whether an object as the API server has it says what we intend: two JSON values come in. Pure.
 //!
-//! Only fields of the intent count; what was added beside them is for `surplus`. The server spells quantities its own way; list entries that have a key are found by it, as server-side apply does.
+//! Only fields of the intent count; what was added beside them is for `surplus`. The server spells quantities its own
+//! way; list entries that have a key are found by it, as server-side apply does.
 
 use serde_json::{Map, Value};
 

@@ -206,7 +206,7 @@ fn pair(
     ))
 }
 
-/// Whether two thirds of the certificate's life are still ahead of `now`, the usual time for renewal.
+/// When the last third of the certificate's life begins, the usual time for renewal.
 fn last_third(facts: &CertificateFacts) -> Timestamp {
     facts.not_after - facts.not_after.duration_since(facts.not_before) / 3
 }
