@@ -86,7 +86,9 @@ pub enum CertificateError {
         problem: String,
     },
     /// The PEM text has no private key block.
-    #[error("{file} holds no private key (a block such as -----BEGIN PRIVATE KEY-----)")]
+    #[error(
+        "{file} holds no private key (a block such as -----BEGIN PRIVATE KEY-----); put the unencrypted key of the certificate there"
+    )]
     NoKey {
         /// Key of the Secret.
         file: String,

@@ -51,7 +51,7 @@ pub enum ApplyError {
     },
     /// Somebody writes the reference back.
     #[error(
-        "claim {name:?} still goes with this Registry: its owner reference to the Registry cannot be removed"
+        "claim {name:?} still goes with this Registry: its owner reference to the Registry cannot be removed: find out with `kubectl get pvc {name} -o yaml --show-managed-fields` who writes it back, and stop that"
     )]
     StillOwned { name: String },
     #[error("cannot annotate pod {name:?}")]

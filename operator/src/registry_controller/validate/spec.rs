@@ -13,11 +13,9 @@ pub(super) fn identity(registry: &Registry, settings: &Settings) -> Result<(Name
     let name = registry.metadata.name.as_deref().unwrap_or_default();
     let names = Names::new(namespace, name, &settings.cluster_domain)
         .map_err(|error| invalid(format!("{error}; create the Registry again under another name")))?;
-    let uid = registry
-        .metadata
-        .uid
-        .clone()
-        .ok_or_else(|| invalid("metadata.uid is empty"))?;
+    let uid = registry.metadata.uid.clone().ok_or_else(|| {
+        invalid("metadata.uid is empty: create the Registry through the API server, which sets it")
+    })?;
     if registry.spec.replicas != 1 {
         let replicas = registry.spec.replicas;
         return Err(invalid(format!(

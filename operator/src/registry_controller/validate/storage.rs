@@ -198,7 +198,7 @@ fn absent(
     let Some(size) = volume.size.clone() else {
         return Err(unusable(
             INVALID_SPEC,
-            "spec.storage.volume needs size or existingClaimName",
+            "spec.storage.volume needs size or existingClaimName, for example size: 100Gi",
         ));
     };
     if let (Some(class), Reference::Absent) = (&volume.storage_class_name, &dereferenced.storage_class) {

@@ -169,7 +169,7 @@ fn users(name: &str, secret: &Secret, hosts: &[String], now: Timestamp) -> Resul
     }
     if facts.not_before > now {
         return Err(unusable(format!(
-            "its certificate holds only from {} on",
+            "its certificate holds only from {} on; wait until then, bring another, or correct the clock of the operator's node",
             facts.not_before
         )));
     }
