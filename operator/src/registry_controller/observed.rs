@@ -1,7 +1,6 @@
 //! What exists around one Registry. In: objects as the API server returned them. Out: whose they are, and typed access
 //! to the parts that later steps read. Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -191,16 +190,6 @@ pub fn cluster_ips(service: &Service) -> Vec<String> {
 /// One key of a Secret as bytes.
 pub fn secret_value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     secret.data.as_ref()?.get(key).map(|value| value.0.as_slice())
-}
-
-/// All keys of a Secret as bytes.
-pub fn secret_values(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
-    secret
-        .data
-        .iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), value.0.clone()))
-        .collect()
 }
 
 pub fn is_ready(pod: &Pod) -> bool {

@@ -87,7 +87,6 @@ impl ValidatedRegistry {
         let mut names = self.names.service_hosts();
         names.push(self.names.pod_hosts_wildcard());
         names.extend(self.expose.hostnames.iter().cloned());
-        names.dedup();
         names
     }
 }
