@@ -29,11 +29,6 @@ macro_rules! error_codes {
             pub fn message(self) -> &'static str {
                 match self { $(Self::$variant => $message,)* }
             }
-
-            /// One sentence about when it is used.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning,)* }
-            }
         }
     };
 }

@@ -12,5 +12,3 @@ pub const OCI_SUBJECT: &str = "oci-subject";
 pub const OCI_FILTERS_APPLIED: &str = "oci-filters-applied";
 /// Tags that a manifest pushed by digest was given.
 pub const OCI_TAG: &str = "oci-tag";
-/// Smallest chunk that a registry wants.
-pub const OCI_CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";

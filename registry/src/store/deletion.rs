@@ -16,17 +16,8 @@ use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
 impl Store {
-    /// Removes a manifest and every tag that names it, unless an index of the repository needs it.
-    pub async fn manifest_delete(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<(), ManifestError> {
-        self.manifest_delete_if(repository, digest, Precondition::default())
-            .await
-    }
-
-    /// The same, if the client expects the manifest to be there.
+    /// Removes a manifest and every tag that names it, unless an index of the repository needs it, or the client expects
+    /// that it is not there.
     pub async fn manifest_delete_if(
         &self,
         repository: &RepositoryName,

@@ -49,26 +49,9 @@ pub struct PutOutcome {
 }
 
 impl Store {
-    /// Stores a manifest and lets tags name it: that of `reference`, if it is one, and all `extra_tags`. Everything is
-    /// checked before the first write. Returns when all of it is durable.
-    pub async fn manifest_put(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-        extra_tags: &[Tag],
-        content_type: Option<&str>,
-        bytes: Bytes,
-    ) -> Result<PutOutcome, ManifestError> {
-        let manner = Manner {
-            extra_tags,
-            content_type,
-            precondition: Precondition::default(),
-        };
-        self.manifest_put_if(repository, reference, manner, bytes).await
-    }
-
-    /// The same, if each of the tags names then what the client wants it to; without a tag, if the manifest itself is
-    /// there or is not.
+    /// Stores a manifest and lets tags name it: that of `reference`, if it is one, and all others of `manner`; if each of
+    /// them names then what the client wants it to, or without a tag, if the manifest itself is there or is not.
+    /// Everything is checked before the first write. Returns when all of it is durable.
     pub async fn manifest_put_if(
         &self,
         repository: &RepositoryName,

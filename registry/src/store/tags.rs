@@ -45,12 +45,7 @@ impl Store {
         .await
     }
 
-    /// Removes one tag; the manifest stays.
-    pub async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<(), ManifestError> {
-        self.tag_delete_if(repository, tag, Precondition::default()).await
-    }
-
-    /// The same, if the tag names then what the client wants it to.
+    /// Removes one tag, if it names then what the client wants it to; the manifest stays.
     pub async fn tag_delete_if(
         &self,
         repository: &RepositoryName,

@@ -35,6 +35,38 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::fsck::{FindingKind, FsckOptions, FsckReport, check};
 
+/// As clients ask that expect nothing of what is there.
+impl Store {
+    async fn manifest_put(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        extra_tags: &[Tag],
+        content_type: Option<&str>,
+        bytes: Bytes,
+    ) -> Result<PutOutcome, ManifestError> {
+        let manner = Manner {
+            extra_tags,
+            content_type,
+            precondition: Precondition::default(),
+        };
+        self.manifest_put_if(repository, reference, manner, bytes).await
+    }
+
+    async fn manifest_delete(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<(), ManifestError> {
+        self.manifest_delete_if(repository, digest, Precondition::default())
+            .await
+    }
+
+    async fn tag_delete(&self, repository: &RepositoryName, tag: &Tag) -> Result<(), ManifestError> {
+        self.tag_delete_if(repository, tag, Precondition::default()).await
+    }
+}
+
 /// A volume that goes away with the test.
 struct Volume {
     directory: TempDir,
