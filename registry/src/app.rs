@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use futures::FutureExt as _;
-use http::header::{ALLOW, HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -204,8 +204,7 @@ impl App {
         if let Some(url) = &self.external_url {
             return Some(format!("{url}/token"));
         }
-        let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let asked = parts.uri.authority().map(http::uri::Authority::as_str).or(header);
+        let asked = request_head::host(parts);
         let mut own = OwnHosts {
             configured: self.hosts.clone(),
             ..OwnHosts::default()

@@ -20,14 +20,18 @@ const LARGEST_URI: usize = 32 * 1024;
 /// Clients take references of so many characters, host and slash included.
 const LONGEST_REFERENCE: usize = 255;
 
+/// The host that the client asked, with its port if it wrote one.
+pub fn host(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    parts.uri.authority().map(Authority::as_str).or(header)
+}
+
 /// Refuses to create what clients that come by this host could not name.
 pub fn check_name(parts: &Parts, operation: &Operation) -> Result<(), ApiError> {
     let (Operation::StartUpload(name, _) | Operation::WriteManifest(name, ..)) = operation else {
         return Ok(());
     };
-    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = parts.uri.authority().map(Authority::as_str).or(header);
-    let length = host.unwrap_or_default().len() + 1 + name.as_str().len();
+    let length = host(parts).unwrap_or_default().len() + 1 + name.as_str().len();
     if length <= LONGEST_REFERENCE {
         return Ok(());
     }

@@ -42,12 +42,12 @@ pub struct CollectRequest {
 
 impl Default for CollectRequest {
     fn default() -> Self {
-        let day = portolan_config::Duration::from_secs(24 * 60 * 60);
+        let options = CollectOptions::default();
         Self {
-            grace: day,
-            untagged_after: None,
-            interval: day,
-            dry_run: false,
+            grace: portolan_config::Duration(options.grace),
+            untagged_after: options.untagged_after.map(portolan_config::Duration),
+            interval: portolan_config::Duration(options.interval),
+            dry_run: options.dry_run,
         }
     }
 }

@@ -20,13 +20,13 @@ pub struct GcArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Keep blobs that were pushed so recently: their manifest may be on its way. At least 1h, or 0s.
-    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    #[arg(long, value_name = "DURATION", default_value_t = CollectRequest::default().grace)]
     pub grace: portolan_config::Duration,
     /// Remove manifests that no tag, index or subject has needed for so long; without it they stay.
     #[arg(long, value_name = "DURATION")]
     pub untagged_after: Option<portolan_config::Duration>,
     /// How often this command is run: the most that one run counts towards --untagged-after.
-    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    #[arg(long, value_name = "DURATION", default_value_t = CollectRequest::default().interval)]
     pub interval: portolan_config::Duration,
     /// How to print the report.
     #[arg(long, value_enum, default_value_t)]

@@ -177,7 +177,7 @@ fn identify(
 }
 
 /// More than any registry takes as a manifest: what is larger is something else, and is not read into memory.
-const MAX_STORED_BYTES: u64 = 32 << 20;
+pub(super) const MAX_STORED_BYTES: u64 = 32 << 20;
 
 /// Fails with [`io::ErrorKind::FileTooLarge`] when it is more than a manifest can be.
 pub(super) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {

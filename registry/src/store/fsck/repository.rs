@@ -14,12 +14,10 @@ use crate::store::error::Fault;
 use crate::store::from_disk;
 use crate::store::keys::digest_of_referrer;
 use crate::store::links::{digests_in, exists, read_file, read_link, read_tag, visit_digests};
+use crate::store::manifests::MAX_STORED_BYTES;
 
 use super::look::{AmbiguousTag, Cure, Key, Look, prefix, size_of};
 use super::report::FindingKind;
-
-/// More than any registry takes as a manifest.
-const MAX_MANIFEST_BYTES: u64 = 32 << 20;
 
 /// What a repository has.
 #[derive(Default)]
@@ -163,7 +161,7 @@ impl Look<'_> {
                 return None;
             }
         };
-        if size > MAX_MANIFEST_BYTES {
+        if size > MAX_STORED_BYTES {
             self.leftovers.foreign_manifests += 1;
             return None;
         }
@@ -234,8 +232,7 @@ impl Look<'_> {
     /// Whether the volume has whole bytes of this digest that are a manifest.
     pub(super) fn is_manifest(&self, digest: &Digest) -> bool {
         let path = self.keys.blob(digest);
-        let has_its_size =
-            size_of(&path).is_ok_and(|size| size.is_some_and(|size| size <= MAX_MANIFEST_BYTES));
+        let has_its_size = size_of(&path).is_ok_and(|size| size.is_some_and(|size| size <= MAX_STORED_BYTES));
         let bytes = has_its_size.then(|| read_file(&path).ok().flatten()).flatten();
         bytes.is_some_and(|bytes| {
             Digest::of(digest.algorithm(), &bytes) == *digest && Manifest::parse(None, &bytes).is_ok()
