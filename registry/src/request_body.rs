@@ -37,25 +37,25 @@ pub struct RequestBody {
 
 /// Nothing came for too long.
 #[derive(Debug, thiserror::Error)]
-#[error("no byte came for {} seconds", IDLE_TIMEOUT.as_secs())]
+#[error("no byte came for {} seconds: send the body without such pauses", IDLE_TIMEOUT.as_secs())]
 struct IdleError;
 
 /// More came than may.
 #[derive(Debug, thiserror::Error)]
-#[error("the body has more than {0} bytes")]
+#[error("the body has more than {0} bytes: send a smaller one")]
 struct LimitError(u64);
 
 /// Why a body could not be taken whole.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// More bytes than allowed.
-    #[error("the body has more than {limit} bytes")]
+    #[error("the body has more than {limit} bytes: send a smaller one")]
     TooLarge {
         /// How many are allowed.
         limit: usize,
     },
     /// The client went away.
-    #[error("the body ended early")]
+    #[error("the body ended early: send it again, whole")]
     Interrupted(#[source] BodyError),
     /// Byte by byte, or not at all.
     #[error("the body has not come within {} seconds", .0.as_secs())]

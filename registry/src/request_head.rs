@@ -45,7 +45,8 @@ pub fn check_name(parts: &Parts, operation: &Operation) -> Result<(), ApiError> 
 pub fn check(parts: &Parts) -> Result<(), ApiError> {
     let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
     if uri > LARGEST_URI {
-        let message = format!("the path and query have {uri} bytes; {LARGEST_URI} are the most");
+        let message =
+            format!("the path and query have {uri} bytes; {LARGEST_URI} are the most: ask for less at once");
         return Err(ApiError::new(ErrorCode::Unsupported, message).with_status(StatusCode::URI_TOO_LONG));
     }
     let headers: usize = parts
@@ -54,7 +55,8 @@ pub fn check(parts: &Parts) -> Result<(), ApiError> {
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
     if headers > LARGEST {
-        let message = format!("the headers have {headers} bytes; {LARGEST} are the most");
+        let message =
+            format!("the headers have {headers} bytes; {LARGEST} are the most: send fewer or shorter ones");
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(ApiError::new(ErrorCode::Unsupported, message).with_status(status));
     }

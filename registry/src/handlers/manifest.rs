@@ -71,11 +71,16 @@ pub(super) async fn write(
 ) -> Answer {
     let largest = call.app.manifests.largest;
     let too_large = || {
-        let message = format!("the manifest has more than {largest} bytes, which is the most");
+        let message = format!(
+            "the manifest has more than {largest} bytes, which is the most: split it into several, and push an index of them"
+        );
         ApiError::new(ErrorCode::ManifestInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
     };
     if tags.len() > MOST_TAGS {
-        let message = format!("{} tags in one request; {MOST_TAGS} are the most", tags.len());
+        let message = format!(
+            "{} tags in one request; {MOST_TAGS} are the most: push it again with the rest",
+            tags.len()
+        );
         return Err(ApiError::new(ErrorCode::ManifestInvalid, message).with_status(StatusCode::URI_TOO_LONG));
     }
     let announced = call

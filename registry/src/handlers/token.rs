@@ -138,7 +138,7 @@ fn credentials_of_form(form: &Query) -> Result<Credentials, ApiError> {
 fn unreadable() -> ApiError {
     ApiError::new(
         ErrorCode::Unsupported,
-        "the query or form is no percent-encoded text",
+        "the query or form is no valid percent-encoding: encode it as UTF-8",
     )
     .with_status(StatusCode::BAD_REQUEST)
 }

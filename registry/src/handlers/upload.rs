@@ -183,7 +183,9 @@ async fn too_large(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Api
     let most = call.app.max_blob_bytes;
     let refusal = match call.app.store.upload_cancel(name, id).await {
         Ok(()) | Err(UploadError::Unknown | UploadError::Busy { .. }) => {
-            let message = format!("the blob has more than {most} bytes, which is the most");
+            let message = format!(
+                "the blob has more than {most} bytes, which is the most: push smaller layers, or have uploads.maxBlobBytes raised"
+            );
             ApiError::new(ErrorCode::SizeInvalid, message)
         }
         Err(error) => return refused(error, name, Some(id)),
