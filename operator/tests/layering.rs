@@ -1,4 +1,5 @@
-//! The rules of this package that no compiler keeps: sources come in, broken rules go out as sentences.
+//! Who may know whom in this package, which no compiler keeps: sources come in, broken rules go out as sentences. The
+//! form of sources is the business of `e2e/tests/form.rs`, what packages depend on that of `.ci/dependencies`.
 //!
 //! Each rule is a pure function over one file, so that the tests at the end can show it a file that breaks it.
 
@@ -7,13 +8,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MAX_LINES: usize = 400;
-const MAX_TEST_LINES_IN_FILE: usize = 220;
-const MAX_DOC_LINES: usize = 6;
-/// Names under which things pile up that have nothing to do with each other.
-const DRAWERS: [&str; 8] = [
-    "util", "utils", "common", "helpers", "misc", "types", "manager", "mod",
-];
 /// What may touch the network; a folder stands for everything in it. The rest is pure.
 const IO: [&str; 18] = [
     "admin.rs",
@@ -68,14 +62,6 @@ impl Source<'_> {
             .unwrap_or_default()
     }
 
-    fn lines_of_tests(&self) -> usize {
-        if self.is_test_file() {
-            0
-        } else {
-            self.text.lines().count() - self.production().lines().count()
-        }
-    }
-
     /// Production code without comments.
     fn code(&self) -> String {
         let is_code = |line: &&str| !line.trim_start().starts_with("//");
@@ -91,55 +77,7 @@ impl Source<'_> {
 }
 
 fn broken_rules(source: &Source<'_>) -> Vec<String> {
-    [
-        doc_rule(source),
-        length_rule(source),
-        drawer_rule(source),
-        io_rule(source),
-        direction_rule(source),
-        name_rule(source),
-    ]
-    .concat()
-}
-
-fn doc_rule(source: &Source<'_>) -> Vec<String> {
-    let doc = source.text.lines().take_while(|line| line.starts_with("//!"));
-    let lines = doc.filter(|line| line.trim() != "//!").count();
-    let path = source.path;
-    match lines {
-        0 => vec![format!(
-            "{path}: begins with no //! line that says what comes in and what goes out"
-        )],
-        1..=MAX_DOC_LINES => Vec::new(),
-        _ => vec![format!(
-            "{path}: its module doc has {lines} lines, {MAX_DOC_LINES} are the most"
-        )],
-    }
-}
-
-fn length_rule(source: &Source<'_>) -> Vec<String> {
-    let (path, mut broken) = (source.path, Vec::new());
-    let (all, in_tests) = (source.text.lines().count(), source.lines_of_tests());
-    if all - in_tests > MAX_LINES {
-        broken.push(format!(
-            "{path}: {} lines, {MAX_LINES} are the most: split it",
-            all - in_tests
-        ));
-    }
-    if in_tests > MAX_TEST_LINES_IN_FILE {
-        broken.push(format!(
-            "{path}: {in_tests} lines of tests: move them to a tests.rs in its folder"
-        ));
-    }
-    broken
-}
-
-fn drawer_rule(source: &Source<'_>) -> Vec<String> {
-    let parts = source.path.trim_end_matches(".rs").split('/');
-    parts
-        .filter(|part| DRAWERS.contains(part))
-        .map(|part| format!("{}: {part:?} says nothing about what is in it", source.path))
-        .collect()
+    [io_rule(source), direction_rule(source)].concat()
 }
 
 fn io_rule(source: &Source<'_>) -> Vec<String> {
@@ -186,24 +124,6 @@ fn direction_rule(source: &Source<'_>) -> Vec<String> {
         .collect()
 }
 
-fn name_rule(source: &Source<'_>) -> Vec<String> {
-    let lines = source.text.lines().map(str::trim);
-    let names = lines.filter_map(|line| {
-        line.strip_prefix("async ")
-            .unwrap_or(line)
-            .strip_prefix("fn test_")
-    });
-    names
-        .map(|name| {
-            let name = name.split('(').next().unwrap_or_default();
-            format!(
-                "{}: test_{name}: call a test by the fact that it shows",
-                source.path
-            )
-        })
-        .collect()
-}
-
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -240,21 +160,6 @@ fn sources_keep_the_rules() {
 }
 
 #[test]
-fn integration_tests_keep_the_rules_of_form() {
-    let rules = |source: &Source<'_>| {
-        [
-            doc_rule(source),
-            drawer_rule(source),
-            name_rule(source),
-            length_rule(source),
-        ]
-        .concat()
-    };
-    let broken = all_broken_rules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), rules);
-    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-}
-
-#[test]
 fn main_stays_on_one_screen() {
     let main = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).unwrap();
     assert!(
@@ -264,17 +169,8 @@ fn main_stays_on_one_screen() {
     );
 }
 
-#[test]
-fn operator_does_not_link_the_server() {
-    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    assert!(
-        !manifest.contains("portolan-registry"),
-        "the operator renders the server's configuration, no more"
-    );
-}
-
 mod checker {
-    use super::{MAX_LINES, Source, broken_rules};
+    use super::{Source, broken_rules};
 
     fn broken(path: &str, text: &str) -> String {
         broken_rules(&Source { path, text }).join("\n")
@@ -336,28 +232,5 @@ mod checker {
         assert!(broken("context.rs", text).contains("uses registry_controller"));
         assert_eq!(broken("registry_controller/validate.rs", text), "");
         assert_eq!(broken("process.rs", text), "");
-    }
-
-    #[test]
-    fn drawers_are_found() {
-        assert!(broken("utils.rs", "//! Pure.\n").contains("\"utils\""));
-        assert!(broken("registry_controller/common/names.rs", "//! Pure.\n").contains("\"common\""));
-        assert!(broken("streams/mod.rs", "//! Pure.\n").contains("\"mod\""));
-    }
-
-    #[test]
-    fn long_files_and_missing_docs_are_found() {
-        let long = format!("//! Pure.\n{}", "\n".repeat(MAX_LINES));
-        assert!(broken("names.rs", &long).contains("split it"));
-        assert!(broken("names.rs", "pub fn service() {}\n").contains("no //! line"));
-        assert!(broken("names.rs", &"//! word\n".repeat(7)).contains("7 lines"));
-        let tests = format!("//! Pure.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(300));
-        assert!(broken("names.rs", &tests).contains("move them"));
-    }
-
-    #[test]
-    fn name_that_is_no_fact_is_found() {
-        let text = concat!("//! Pure.\n#[test]\nfn test", "_names() {}\n");
-        assert!(broken("names.rs", text).contains("by the fact"));
     }
 }
