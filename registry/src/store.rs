@@ -153,7 +153,7 @@ struct Inner {
     last_run: Mutex<Option<LastRun>>,
     last_collection: Mutex<Option<CollectReport>>,
     is_closed: AtomicBool,
-    /// True once everything that was on the volume at the start is known to be durable.
+    /// True once everything that was on the volume at the start is durable, or the store takes no writes.
     settled: watch::Receiver<bool>,
     /// The lock on the volume; none when it was opened read-only.
     volume_lock: Mutex<Option<File>>,
@@ -233,15 +233,11 @@ impl Inner {
         Ok(Permit { _change: change })
     }
 
-    /// Gives the volume back, with a note that nothing on it waits to become durable.
+    /// Gives the volume back.
     fn release(&self) {
-        let Some(file) = disk::lock(&self.volume_lock).take() else {
-            return;
-        };
-        if self.disk.read_only().is_none() && self.disk.sync_removed().is_ok() {
-            drop(self.disk.write_new(&self.keys.clean(), b"closed\n")); // without it the next start syncs
+        if let Some(file) = disk::lock(&self.volume_lock).take() {
+            open::unlock(&file);
         }
-        open::unlock(&file);
     }
 
     fn free_space(&self) -> Result<rustix::fs::StatVfs, Fault> {

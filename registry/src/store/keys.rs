@@ -8,7 +8,7 @@
 //!   repositories/<name>/_manifests/tags/<tag>/current/link     what the tag names
 //!   repositories/<name>/_manifests/tags/<tag>/index/           what it has named, as long as only registry:2 has moved it
 //! <root>/portolan/v1/                                          private; registry:2 never looks here
-//!   FORMAT  LOCK  CLEAN                                        what this tree needs of a reader; flock target; all was durable
+//!   FORMAT  LOCK                                               what this tree needs of a reader; flock target
 //!   admin.sock                                                 where the running registry listens for administration
 //!   reserve/bytes  reserve/<n>                                 room for deletes on a full volume
 //!   tmp/<n>                                                    small files before their rename; emptied at start
@@ -65,7 +65,7 @@ impl Keys {
         self.own.join("LOCK")
     }
 
-    /// Written when closing, removed when opening.
+    /// What version 0.1 has left when it closed, and trusts when it opens.
     pub(super) fn clean(&self) -> PathBuf {
         self.own.join("CLEAN")
     }

@@ -67,18 +67,18 @@ impl Store {
         }
         let (keys, disk) = blocking(move || check_readable(&keys, volume).map(|()| (keys, disk))).await?;
         let volume_lock = acquire(&keys, &disk, options.lock_timeout).await?;
-        let (keys, disk, reserve, was_clean) = blocking(move || {
+        let (keys, disk, reserve, is_settled) = blocking(move || {
             if disk.read_only().is_none() {
                 filesystem::check_case(&keys, volume.allow_unsafe_filesystem)?;
             }
-            let was_clean = prepare(&keys, &disk)?;
+            let is_settled = prepare(&keys, &disk)?;
             if disk.read_only().is_none() {
                 reserve.establish(volume.reserve);
             }
-            Ok((keys, disk, reserve, was_clean))
+            Ok((keys, disk, reserve, is_settled))
         })
         .await?;
-        let (settle, settled) = watch::channel(was_clean);
+        let (settle, settled) = watch::channel(is_settled);
         let store = Self {
             inner: Arc::new(Inner {
                 keys,
@@ -102,7 +102,7 @@ impl Store {
                 volume_lock: Mutex::new(volume_lock),
             }),
         };
-        if !was_clean {
+        if !is_settled {
             store.settle(settle);
         }
         store.start_expiry();
@@ -110,8 +110,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes everything durable that a predecessor may have left in the page cache, before the first change refers to
-    /// it. Pulls do not wait for that.
+    /// Makes everything durable that may be in the page cache only, before the first change refers to it: what a
+    /// predecessor wrote last, another registry, or who has copied the volume here. Nothing that lies on the volume
+    /// could tell that it is not needed. Pulls do not wait for that.
     fn settle(&self, settle: watch::Sender<bool>) {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
@@ -120,6 +121,7 @@ impl Store {
                     "sync of \"{}\" failed ({error}): check the volume, then restart",
                     inner.keys.root().display()
                 );
+                tracing::error!("storage.volume.path: {reason}"); // nobody may ever write, and hear it then
                 inner.disk.set_read_only(ReadOnlyReason::Failed(reason));
             }
             settle.send_replace(true);
@@ -225,14 +227,13 @@ fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
     })
 }
 
-/// Returns whether everything on the volume is known to be durable: it is empty, or its last user said so.
+/// Returns whether there is nothing to settle: the volume is empty, or not written to.
 pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let is_new = format::check(keys)?;
     if disk.read_only().is_some() {
         return Ok(true);
     }
-    let mut was_clean = is_new && !keys.shared().exists();
-    let was_changed_since = has_newer_blobs(keys);
+    let is_empty = is_new && !keys.shared().exists();
     let temporary = keys.temporary();
     // What a predecessor left of unfinished small files.
     if let Err(source) = disk.empty(&temporary) {
@@ -243,10 +244,8 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     }
     let probed = disk
         .create_directories(keys.own())
-        // A power cut may bring it back: what is on the volume then is all that the disk has kept.
         .and_then(|()| disk.discard(&keys.clean()))
-        .map(|said_so| was_clean |= said_so && !was_changed_since)
-        .and_then(|()| disk.make_directory(&temporary))
+        .and_then(|_| disk.make_directory(&temporary))
         .and_then(|()| disk.make_directory(&keys.uploads()))
         .and_then(|()| {
             if is_new {
@@ -258,7 +257,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
         .and_then(|()| disk.probe(&temporary.join(PROBE)));
     match probed {
         // A full volume serves pulls, and deletes make room again; what cannot be written fails by itself.
-        Ok(()) | Err(Fault::Full { .. }) => Ok(was_clean),
+        Ok(()) | Err(Fault::Full { .. }) => Ok(is_empty),
         Err(Fault::ReadOnly { reason }) => {
             disk.set_read_only(reason);
             Ok(true)
@@ -273,24 +272,9 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     }
 }
 
-/// Whether another program has pushed to the volume since it was closed; each blob is a new entry of its shard.
-fn has_newer_blobs(keys: &Keys) -> bool {
-    let changed_at = |path: &Path| fs::metadata(path).ok()?.modified().ok();
-    let closed_at = changed_at(&keys.clean());
-    ["sha256", "sha512"].iter().any(|algorithm| {
-        let directory = keys.shared().join("blobs").join(algorithm);
-        let shards = names_in(&directory).unwrap_or_default();
-        shards
-            .iter()
-            .any(|shard| changed_at(&directory.join(shard)) > closed_at)
-    })
-}
-
 impl Drop for Inner {
     /// A forked child may still have the file open: the lock is given back rather than left to the last descriptor.
     fn drop(&mut self) {
-        if let Some(file) = super::disk::lock(&self.volume_lock).take() {
-            unlock(&file);
-        }
+        self.release();
     }
 }

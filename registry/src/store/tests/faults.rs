@@ -278,7 +278,7 @@ async fn directories_removed_by_hand_are_made_again() {
 }
 
 #[tokio::test]
-async fn volume_that_cannot_be_settled_after_an_unclean_stop_takes_no_writes() {
+async fn volume_that_cannot_be_synced_after_a_start_takes_no_writes() {
     for (step, errno) in [(Step::SyncVolume, EIO), (Step::OpenDirectory, EMFILE)] {
         let volume = Volume::new();
         push_image(&volume.open().await, &repository("a"), "v1", "x").await;

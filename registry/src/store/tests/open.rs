@@ -173,29 +173,88 @@ async fn space_and_open_uploads_are_counted() {
     assert!(stats.total_bytes > 0 && stats.available_bytes <= stats.total_bytes);
 }
 
-#[tokio::test]
-async fn only_a_volume_that_was_closed_in_order_and_not_written_since_is_taken_as_durable() {
-    let volume = Volume::new();
-    let keys = volume.keys();
-    let is_durable = || {
-        let disk = Disk::new(keys.root(), keys.temporary(), Box::new(disk::Direct));
-        crate::store::open::prepare(&keys, &disk).unwrap()
+/// Lets nobody sync the volume until the test says how that ends.
+struct Syncing(Mutex<std::sync::mpsc::Receiver<std::io::Result<()>>>);
+
+impl disk::Seam for Syncing {
+    fn before(&self, step: disk::Step, _: &Path) -> std::io::Result<()> {
+        match step {
+            disk::Step::SyncVolume => disk::lock(&self.0).recv().unwrap(),
+            _ => Ok(()),
+        }
+    }
+}
+
+const EIO: i32 = 5;
+
+/// How the sync ends is told in advance, or when the test does.
+async fn open_syncing(
+    volume: &Volume,
+    fails_with: Option<i32>,
+) -> (Store, std::sync::mpsc::Sender<std::io::Result<()>>) {
+    let (tell, telling) = std::sync::mpsc::channel();
+    if let Some(errno) = fails_with {
+        tell.send(Err(std::io::Error::from_raw_os_error(errno))).unwrap();
+    }
+    let options = StoreOptions {
+        lock_timeout: Duration::from_secs(10),
+        ..volume.options()
     };
-    assert!(is_durable(), "a new volume");
-    let store = volume.open().await;
-    push_blob(&store, &repository("a"), b"x").await;
+    let seam = Box::new(Syncing(Mutex::new(telling)));
+    (Store::open_through(options, seam).await.unwrap(), tell)
+}
+
+#[tokio::test]
+async fn only_on_an_empty_volume_is_a_write_acknowledged_before_everything_is_synced() {
+    let volume = Volume::new();
+    let name = repository("a");
+    let store = open_syncing(&volume, Some(EIO)).await.0;
+    push_image(&store, &name, "v1", "x").await;
     drop(store);
-    assert!(!is_durable(), "not closed");
-    volume.open().await.close().await;
-    assert!(is_durable(), "closed");
-    assert!(!is_durable(), "opened again and not closed");
-    volume.open().await.close().await;
-    let shard = keys.blob(&digest_of(b"x")).ancestors().nth(2).unwrap().to_owned();
-    File::open(shard)
-        .unwrap()
-        .set_modified(now() + Duration::from_mins(1))
-        .unwrap();
-    assert!(!is_durable(), "somebody else wrote to it");
+    for closes in [true, false] {
+        let predecessor = volume.open().await;
+        if closes {
+            predecessor.close().await;
+        }
+        drop(predecessor);
+        // as the first version left it, and as who has copied the volume since, with all times, would leave it
+        std::fs::write(volume.keys().clean(), b"closed\n").unwrap();
+        File::open(volume.keys().clean())
+            .unwrap()
+            .set_modified(now() + Duration::from_mins(1))
+            .unwrap();
+        let (store, tell) = open_syncing(&volume, None).await;
+        assert!(
+            !volume.keys().clean().exists(),
+            "the first version would trust it again"
+        );
+        let push = push_blob(&store, &name, b"y");
+        let early = tokio::time::timeout(Duration::from_millis(50), push).await;
+        assert!(early.is_err(), "a write did not wait for the sync");
+        assert!(store.manifest_read(&name, &"v1".parse().unwrap()).await.is_ok());
+        tell.send(Ok(())).unwrap();
+        push_blob(&store, &name, b"y").await;
+    }
+}
+
+#[tokio::test]
+async fn successor_syncs_the_volume_again_when_the_predecessor_has_closed_before_it_had() {
+    let volume = Volume::new();
+    push_image(&volume.open().await, &repository("a"), "v1", "x").await;
+    let (predecessor, tell) = open_syncing(&volume, None).await;
+    predecessor.close().await;
+    let store = open_syncing(&volume, Some(EIO)).await.0;
+    tell.send(Ok(())).unwrap();
+    let refused = try_push_blob(&store, &repository("a"), b"y").await;
+    assert!(
+        matches!(
+            refused,
+            Err(UploadError::Fault(Fault::ReadOnly {
+                reason: ReadOnlyReason::Failed(_)
+            }))
+        ),
+        "{refused:?}"
+    );
 }
 
 /// Set for the half of the test below that runs as another user.

@@ -352,6 +352,6 @@ pub(super) async fn after_a_kill(
         },
     );
     let synced = record.events.iter().position(|event| *event == Event::SyncVolume);
-    record.from = synced.expect("a volume that was not closed is synced");
+    record.from = synced.expect("a volume that is not empty is synced");
     Some(record)
 }
