@@ -98,6 +98,11 @@ impl RequestBody {
         self.received > self.limit
     }
 
+    /// Whether all of it was read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// How many bytes have come.
     pub fn received(&self) -> u64 {
         self.received

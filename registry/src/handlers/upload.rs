@@ -95,16 +95,16 @@ pub(super) async fn finish(
     limit(call, name, id, body).await?;
     let finishing = call.app.store.upload_finish(name, id, digest, chunk, &mut *body);
     match finishing.await {
-        Ok(()) => Ok(created(name, digest)),
-        Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
-        // the answer to the same request may have been lost: what it asked for is there
-        Err(UploadError::Unknown) => match call.app.store.blob_open(name, digest).await {
-            Ok(blob) => {
-                body.skip(blob.size()).await; // it is sent once more
-                Ok(created(name, digest))
+        Ok(()) => {
+            // A request that is repeated sends once more what is there.
+            if !body.has_ended()
+                && let Ok(blob) = call.app.store.blob_open(name, digest).await
+            {
+                body.skip(blob.size()).await;
             }
-            Err(_) => Err(refused(UploadError::Unknown, name, Some(id))),
-        },
+            Ok(created(name, digest))
+        }
+        Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
         Err(error) => Err(refused_now(call, error, name, id).await),
     }
 }

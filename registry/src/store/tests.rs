@@ -9,6 +9,7 @@ mod concurrency;
 mod crash;
 mod deletion;
 mod faults;
+mod finishing;
 mod fsck;
 mod holds;
 mod manifests;

@@ -12,7 +12,7 @@ use futures::Stream;
 use portolan_oci::{Algorithm, Digest, RepositoryName, UploadId};
 
 use super::collect::Root;
-use super::error::{BodyError, Fault, UploadError};
+use super::error::{BlobError, BodyError, Fault, UploadError};
 use super::links::{exists, read_file};
 use super::session::{Progress, Session, UploadRecord, Writing};
 use super::upload_file::UploadFile;
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Appends a last body and makes the content a blob of the repository, if it has the digest; if not, the session
-    /// is discarded. Returns when the blob is durable.
+    /// is discarded. Returns when the blob is durable. Whoever asks again gets the same answer: the first may be lost.
     pub async fn upload_finish<S>(
         &self,
         repository: &RepositoryName,
@@ -109,8 +109,12 @@ impl Store {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
-        let session = self.session(repository, id).await?;
-        let writing = begin(&session, chunk)?;
+        let session = self.session(repository, id).await;
+        let begun = session.and_then(|session| Ok((begin(&session, chunk)?, session)));
+        let (writing, session) = match begun {
+            Err(UploadError::Unknown) => return self.finished_before(repository, digest).await,
+            begun => begun?,
+        };
         let writing = self.inner.receive(&session, writing, chunk, body).await?;
         let permit = self.inner.permit().await?;
         let (inner, of, announced) = (Arc::clone(&self.inner), Arc::clone(&session), digest.clone());
@@ -126,6 +130,26 @@ impl Store {
         blocking(move || {
             let _held = (permit, stripe);
             Ok(inner.finish(&session, writing, &file, &digest)?)
+        })
+        .await
+    }
+
+    /// Whether what a session that is over was about is there, durably: who publishes it holds the stripe until then,
+    /// and when that fails the store takes no more writes.
+    async fn finished_before(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), UploadError> {
+        let permit = self.inner.permit().await?;
+        match self.blob_open(repository, digest).await {
+            Ok(_) => {} // and nobody collects it now
+            Err(BlobError::Fault(fault)) => return Err(fault.into()),
+            Err(_) => return Err(UploadError::Unknown),
+        }
+        let stripe = self.inner.locks.hold(&[], &[digest]).await;
+        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripe);
+            inner.disk.check_writable()?;
+            let found = inner.linked_blob(&repository, &digest)?;
+            found.map(drop).ok_or(UploadError::Unknown)
         })
         .await
     }

@@ -179,10 +179,33 @@ async fn upload_whose_fsync_failed_is_gone_whatever_the_error() {
         let refused = finish().await;
         assert!(matches!(refused, Err(UploadError::Fault(_))), "{refused:?}");
         let again = finish().await;
-        assert!(matches!(again, Err(UploadError::Unknown)), "{errno}: {again:?}");
+        let is_right = match again {
+            Err(UploadError::Fault(Fault::ReadOnly { .. })) => errno == EIO,
+            Err(UploadError::Unknown) => errno != EIO,
+            _ => false,
+        };
+        assert!(is_right, "{errno}: {again:?}");
         assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
         assert_eq!(store.read_only().is_some(), errno == EIO);
     }
+}
+
+#[tokio::test]
+async fn repeated_finish_is_not_told_that_a_blob_is_there_whose_link_may_be_lost() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::SyncDirectory, "/_layers/sha256/", EIO).await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let digest = digest_of(b"lost");
+    armed.store(ONCE, Ordering::SeqCst);
+    for _ in 0..2 {
+        let refused = store
+            .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"lost"]))
+            .await;
+        let is_told = matches!(refused, Err(UploadError::Fault(Fault::ReadOnly { .. })));
+        assert!(is_told, "{refused:?}");
+    }
+    assert!(volume.keys().layer_link(&name, &digest).exists());
 }
 
 #[tokio::test]

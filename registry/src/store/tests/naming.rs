@@ -84,6 +84,28 @@ impl Delayed {
 }
 
 #[tokio::test]
+async fn finish_of_a_session_that_is_over_waits_until_the_blob_of_another_is_durable() {
+    let mut delayed = Delayed::new().await;
+    let (store, name, digest) = (delayed.store.clone(), repository("a"), digest_of(b"x"));
+    let link = delayed.volume.keys().layer_link(&name, &digest);
+    let (first, second) = (store.clone(), store.clone());
+    let (pushed, told) = delayed
+        .second_waits_for_first(
+            link.parent().unwrap(),
+            async move { try_push_blob(&first, &repository("a"), b"x").await },
+            async move {
+                let over = portolan_oci::UploadId::from_random([0; 16]);
+                second
+                    .upload_finish(&name, &over, &digest, Chunk::default(), body(&[]))
+                    .await
+            },
+        )
+        .await;
+    pushed.unwrap();
+    told.unwrap();
+}
+
+#[tokio::test]
 async fn manifest_is_not_deleted_before_the_tag_that_left_it_is_durable() {
     let mut delayed = Delayed::new().await;
     let (store, name) = (delayed.store.clone(), repository("a"));
