@@ -209,7 +209,7 @@ impl Disk {
             if is_full(&error) {
                 self.fault("fsync", path, error)
             } else {
-                self.fail(path, &error)
+                self.failed_fsync(path, &error)
             }
         })
     }
@@ -224,7 +224,7 @@ impl Disk {
     fn sync_directory(&self, directory: &File, path: &Path) -> Result<(), Fault> {
         let effect = Effect::SyncDirectory { path };
         let synced = self.seam.take(&effect, &mut || directory.sync_all());
-        synced.map_err(|error| self.fail(path, &error))
+        synced.map_err(|error| self.failed_fsync(path, &error))
     }
 
     /// Makes everything durable that anybody has written to the volume.
@@ -235,18 +235,24 @@ impl Disk {
         self.seam.take(&effect, &mut || Ok(rustix::fs::syncfs(&volume)?))
     }
 
-    /// What earlier writes came to is unknown after a failed fsync, and a second fsync may wrongly succeed: no more
-    /// writes until somebody has looked at the volume and started the program again.
-    fn fail(&self, path: &Path, source: &io::Error) -> Fault {
-        let reason = ReadOnlyReason::Failed(format!(
-            "fsync of \"{}\" failed ({source}): check the volume and its disk, then restart the registry",
-            path.display()
-        ));
+    /// A second fsync may wrongly succeed.
+    fn failed_fsync(&self, path: &Path, source: &io::Error) -> Fault {
+        let path = path.display();
+        self.fail(format!(
+            "fsync of \"{path}\" failed ({source}): check the volume and its disk, then restart the registry"
+        ))
+    }
+
+    /// What earlier writes came to is unknown once the disk has failed: no more writes until somebody has looked at the
+    /// volume and started the program again.
+    fn fail(&self, sentence: String) -> Fault {
+        let reason = ReadOnlyReason::Failed(sentence);
         self.set_read_only(reason.clone());
         Fault::ReadOnly { reason }
     }
 
-    /// Sorts an error of a write into what the person who runs the registry must do about it.
+    /// Sorts an error of a write into what the person who runs the registry must do about it. One that tells of the disk
+    /// ends all writes.
     pub(super) fn fault(&self, action: &'static str, path: &Path, source: io::Error) -> Fault {
         if is_full(&source) {
             return Fault::Full {
@@ -257,9 +263,16 @@ impl Disk {
             io::ErrorKind::PermissionDenied => Fault::ReadOnly {
                 reason: ReadOnlyReason::NotWritable(foreign_owner(path, &self.root)),
             },
-            io::ErrorKind::ReadOnlyFilesystem => Fault::ReadOnly {
-                reason: ReadOnlyReason::NotWritable(read_only_mount(&self.root)),
-            },
+            // it was writable when it was opened
+            io::ErrorKind::ReadOnlyFilesystem => self.fail(format!(
+                "cannot {action} \"{}\": the file system takes no writes any more ({source}), as after an error of its \
+                 disk: check it, mount it again, then restart the registry",
+                path.display()
+            )),
+            _ if is_of_the_disk(&source) => self.fail(format!(
+                "cannot {action} \"{}\" ({source}): check the volume and its disk, then restart the registry",
+                path.display()
+            )),
             _ => Fault::Io {
                 action,
                 path: path.to_owned(),
@@ -301,6 +314,10 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+fn is_of_the_disk(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Every path that the store forms has a parent: the volume's root is never written itself.

@@ -116,7 +116,7 @@ pub enum ReadOnlyReason {
     /// Found when opening: files of another user, or a read-only mount. A matter of configuration.
     #[error("{0}")]
     NotWritable(String),
-    /// An fsync failed while running: what the kernel kept of earlier writes is unknown until the volume is looked at.
+    /// The disk has failed a write or an fsync: what it has kept of earlier writes is unknown until the volume is looked at.
     #[error("{0}")]
     Failed(String),
 }

@@ -236,14 +236,10 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let is_empty = is_new && !keys.shared().exists();
     let temporary = keys.temporary();
     // What a predecessor left of unfinished small files.
-    if let Err(source) = disk.empty(&temporary) {
-        return Err(OpenError::Io {
-            path: temporary,
-            cause: source,
-        });
-    }
-    let probed = disk
-        .create_directories(keys.own())
+    let emptied = disk.empty(&temporary);
+    let probed = emptied
+        .map_err(|error| disk.fault("empty", &temporary, error))
+        .and_then(|()| disk.create_directories(keys.own()))
         .and_then(|()| disk.discard(&keys.clean()))
         .and_then(|_| disk.make_directory(&temporary))
         .and_then(|()| disk.make_directory(&keys.uploads()))
@@ -262,8 +258,6 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
             disk.set_read_only(reason);
             Ok(true)
         }
-        // A failed fsync has made the store read-only already.
-        Err(_) if disk.read_only().is_some() => Ok(true),
         Err(Fault::Io { path, source, .. }) => Err(OpenError::Io { path, cause: source }),
         Err(fault) => Err(OpenError::Io {
             path: temporary,

@@ -3,6 +3,7 @@
 
 mod absent;
 mod blobs;
+mod broken_disk;
 mod collect;
 mod compatibility;
 mod concurrency;

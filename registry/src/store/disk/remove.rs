@@ -115,7 +115,11 @@ impl Disk {
     fn remove_empty(&self, directory: &Path) -> bool {
         self.forget(directory);
         let effect = Effect::RemoveDirectory { path: directory };
-        self.seam.take(&effect, &mut || fs::remove_dir(directory)).is_ok()
+        let removed = self.seam.take(&effect, &mut || fs::remove_dir(directory));
+        // most often it is not empty; what the disk has to say makes the store read-only
+        removed
+            .map_err(|error| self.fault("remove directory", directory, error))
+            .is_ok()
     }
 
     /// Takes a whole directory out of sight by one durable rename, then removes what was in it.
@@ -128,7 +132,9 @@ impl Disk {
             .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
             .map_err(|error| self.fault("remove", directory, error))?;
         self.sync_directory(&opened, parent(directory))?;
-        drop(self.remove_tree(&aside)); // a rest is removed at the next start
+        // a rest is removed at the next start
+        let removed = self.remove_tree(&aside);
+        drop(removed.map_err(|error| self.fault("remove", &aside, error)));
         Ok(())
     }
 

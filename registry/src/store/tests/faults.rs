@@ -7,7 +7,7 @@ use super::disk::{Seam, Step};
 use super::*;
 
 const NOTHING: u8 = 0;
-const ONCE: u8 = 2;
+pub(super) const ONCE: u8 = 2;
 
 /// Fails one kind of step, below one path, with one error, as long as it is armed; or once, as the kernel tells of a
 /// failed writeback.
@@ -33,12 +33,12 @@ impl Seam for Failing {
     }
 }
 
-const EIO: i32 = 5;
+pub(super) const EIO: i32 = 5;
 const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 
-async fn open_failing(
+pub(super) async fn open_failing(
     volume: &Volume,
     step: Step,
     below: &'static str,
