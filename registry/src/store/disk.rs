@@ -224,7 +224,9 @@ impl Disk {
     fn sync_directory(&self, directory: &File, path: &Path) -> Result<(), Fault> {
         let effect = Effect::SyncDirectory { path };
         let synced = self.seam.take(&effect, &mut || directory.sync_all());
-        synced.map_err(|error| self.failed_fsync(path, &error))
+        synced.map_err(|error| self.failed_fsync(path, &error))?;
+        // every change ends here: the fsync of another may have failed and have taken what the kernel had to tell
+        self.check_writable()
     }
 
     /// Makes everything durable that anybody has written to the volume.
