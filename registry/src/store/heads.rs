@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use portolan_oci::{Digest, MediaType, Reference, RepositoryName};
 
 use super::disk::lock;
 use super::error::{Fault, ManifestError};
-use super::links::read_link;
-use super::{Inner, Store};
+use super::links::{exists, read_link, read_tag};
+use super::{Inner, Store, blocking};
 
 /// Some megabytes; beyond it the memory is dropped.
 const MOST: usize = 10_000;
@@ -31,17 +31,46 @@ pub struct ManifestHead {
 }
 
 impl Store {
-    /// As [`Store::manifest_read`], for who does not want the bytes.
+    /// As [`Store::manifest_read`], for who does not want the bytes. Of a manifest that is gone although it should be
+    /// there, clients hear that it is not: they ask before they push, and most give up on any other answer, but only a
+    /// push brings it back.
     pub async fn manifest_head(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<ManifestHead, ManifestError> {
-        self.find_manifest(repository, reference, Inner::head).await
+        let found = self.find_manifest(repository, reference, Inner::head).await;
+        let Err(ManifestError::Fault(fault @ Fault::Damaged { .. })) = found else {
+            return found;
+        };
+        let (inner, name, wanted) = (Arc::clone(&self.inner), repository.clone(), reference.clone());
+        blocking(move || {
+            if !inner.is_gone(&name, &wanted)? {
+                return Err(fault.into());
+            }
+            tracing::error!("{fault}");
+            Err(inner.unknown_manifest(&name, &wanted.to_string())?)
+        })
+        .await
     }
 }
 
 impl Inner {
+    /// Whether nothing is left of a manifest but what names it.
+    fn is_gone(&self, repository: &RepositoryName, reference: &Reference) -> Result<bool, Fault> {
+        let digest = match reference {
+            Reference::Digest(digest) => Some(digest.clone()),
+            Reference::Tag(tag) => read_tag(&self.keys.tag(repository, tag))?,
+        };
+        let Some(digest) = digest else {
+            return Ok(false);
+        };
+        match read_link(&self.keys.revision_link(repository, &digest), &digest)? {
+            Some(content) => Ok(!exists(&self.keys.blob(&content))?),
+            None => Ok(true),
+        }
+    }
+
     fn head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<ManifestHead>, Fault> {
         let Some(content) = read_link(&self.keys.revision_link(repository, digest), digest)? else {
             return Ok(None);

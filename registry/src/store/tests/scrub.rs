@@ -34,6 +34,45 @@ async fn rotten_bytes_are_moved_aside_and_the_next_push_heals_them() {
 }
 
 #[tokio::test]
+async fn rotten_manifest_is_healed_by_clients_that_ask_first_and_is_never_pulled() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    let digest = push_image(&store, &name, "v1", "one").await;
+    let (by_tag, by_digest) = ("v1".parse().unwrap(), Reference::Digest(digest.clone()));
+    fs::write(volume.keys().blob(&digest), "rotten").unwrap();
+    assert!(matches!(
+        store.manifest_head(&name, &by_tag).await,
+        Err(ManifestError::Fault(Fault::Damaged { .. }))
+    ));
+    assert_eq!(store.scrub(FAST).await.unwrap().damaged, 1);
+    let is_gone = async || {
+        for reference in [&by_tag, &by_digest] {
+            let head = store.manifest_head(&name, reference).await;
+            assert!(matches!(head, Err(ManifestError::Unknown { .. })), "{head:?}");
+        }
+        let read = store.manifest_read(&name, &by_tag).await;
+        assert!(
+            matches!(read, Err(ManifestError::Fault(Fault::Damaged { .. }))),
+            "{read:?}"
+        );
+    };
+    is_gone().await;
+    push_image(&store, &name, "v1", "one").await;
+    for reference in [&by_tag, &by_digest] {
+        assert_eq!(
+            store.manifest_head(&name, reference).await.unwrap().digest,
+            digest
+        );
+        assert_eq!(
+            store.manifest_read(&name, reference).await.unwrap().digest,
+            digest
+        );
+    }
+    fs::remove_file(volume.keys().revision_link(&name, &digest)).unwrap();
+    is_gone().await;
+}
+
+#[tokio::test]
 async fn a_pass_goes_on_after_a_restart_where_it_was() {
     let (volume, name) = (Volume::new(), repository("a"));
     let store = volume.open().await;
