@@ -63,6 +63,7 @@ use self::heads::Heads;
 use self::holds::Holds;
 use self::keys::Keys;
 use self::locks::Locks;
+use self::receive::Writebacks;
 use self::reserve::Reserve;
 use self::session::Sessions;
 use self::tag_lists::TagLists;
@@ -142,6 +143,7 @@ struct Inner {
     holds: Holds,
     scrub: Mutex<ScrubStatus>,
     sessions: Sessions,
+    writebacks: Writebacks,
     tag_lists: TagLists,
     heads: Heads,
     options: StoreOptions,

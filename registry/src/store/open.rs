@@ -22,6 +22,7 @@ use super::holds::Holds;
 use super::keys::Keys;
 use super::links::names_in;
 use super::locks::Locks;
+use super::receive::Writebacks;
 use super::reserve::{Guarded, Reserve, ReserveSize};
 use super::session::Sessions;
 use super::tag_lists::TagLists;
@@ -89,6 +90,7 @@ impl Store {
                 holds: Holds::default(),
                 scrub: Mutex::default(),
                 sessions: Sessions::default(),
+                writebacks: Writebacks::default(),
                 tag_lists: TagLists::default(),
                 heads: Heads::default(),
                 options,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::error::{BodyError, Fault, UploadError};
@@ -15,8 +16,21 @@ use super::upload_file::UploadFile;
 use super::uploads::{BATCH_BYTES, Chunk};
 use super::{Inner, blocking, joined};
 
-/// After so many bytes more the disk is told to begin.
-pub(super) const WRITEBACK_BYTES: u64 = 64 << 20;
+/// After so many bytes more the disk is told to begin. Tests need not send as much.
+pub(super) const WRITEBACK_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+/// So many uploads at once. Each keeps a blocking thread for as long as the disk needs, and there are few of them; those that
+/// find none free wait for the disk when they end.
+const MOST_WRITEBACKS: usize = 2;
+
+/// The right to keep a blocking thread with early writeback.
+#[derive(Debug)]
+pub(super) struct Writebacks(Arc<Semaphore>);
+
+impl Default for Writebacks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_WRITEBACKS)))
+    }
+}
 
 enum Ending {
     Complete,
@@ -201,9 +215,12 @@ impl Inner {
             let offset = writing.offset + bytes.len() as u64;
             session.set_offset(&mut writing, offset);
         });
-        if before / WRITEBACK_BYTES != writing.offset / WRITEBACK_BYTES {
+        if before / WRITEBACK_BYTES != writing.offset / WRITEBACK_BYTES
+            && let Ok(turn) = Arc::clone(&self.writebacks.0).try_acquire_owned()
+        {
             let (inner, session) = (Arc::clone(self), Arc::clone(session));
             drop(tokio::task::spawn_blocking(move || {
+                let _turn = turn;
                 inner.write_back(&session, &file);
             }));
         }
@@ -213,7 +230,7 @@ impl Inner {
     /// Lets the disk work while an upload still comes in, so that its end does not wait for all of it. Whoever writes to
     /// a session that has lost bytes hears of it from the file; nobody else shall find it.
     fn write_back(&self, session: &Session, file: &UploadFile) {
-        if file.sync(&self.disk).is_err() {
+        if file.sync_unless_running(&self.disk).is_err() {
             drop(self.discard(&session.id, None)); // what stays behind expires
         }
     }

@@ -23,6 +23,7 @@ mod renewal;
 mod reserve;
 mod scrub;
 mod uploads;
+mod writeback;
 
 use std::path::Path;
 use std::sync::Arc;

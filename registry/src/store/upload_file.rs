@@ -91,7 +91,16 @@ impl UploadFile {
 
     /// Makes the bytes durable. After one failure it fails for good.
     pub(super) fn sync(&self, disk: &Disk) -> Result<(), Fault> {
-        let mut lost = lock(&self.lost);
+        self.sync_holding(disk, &mut lock(&self.lost))
+    }
+
+    /// The same, unless somebody does it right now.
+    pub(super) fn sync_unless_running(&self, disk: &Disk) -> Result<(), Fault> {
+        let free = self.lost.try_lock();
+        free.map_or(Ok(()), |mut lost| self.sync_holding(disk, &mut lost))
+    }
+
+    fn sync_holding(&self, disk: &Disk, lost: &mut Option<Loss>) -> Result<(), Fault> {
         if lost.is_none() {
             *lost = match disk.sync_file(&self.file, &self.path) {
                 Ok(()) => return Ok(()),
