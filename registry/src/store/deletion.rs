@@ -1,6 +1,7 @@
 //! Deleting manifests: digests come in; IO in blocking threads.
 //!
-//! Top-down: tags, the link of the repository, then what is kept about it. Content stays until it is collected.
+//! Top-down: tags, the link of the repository, then what is kept about it. Content stays until it is collected. A delete
+//! that fails has taken nothing.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
 
-use crate::manifest::{Manifest, stored_names};
+use crate::manifest::{Manifest, References, stored_names};
 
+use super::collect::Root;
 use super::error::{Fault, ManifestError};
 use super::links::{digests_in, exists, read_link};
 use super::precondition::Precondition;
@@ -42,13 +44,7 @@ impl Store {
         let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
         blocking(move || {
             let _held = (permit, stripes, tag_locks);
-            for tag in &tags {
-                // A push may have moved it on before its lock was free.
-                if inner.tag_names_digest(&repository, tag, &digest)? {
-                    inner.remove_tag(&repository, tag)?;
-                }
-            }
-            Ok(inner.remove_revision(&repository, &digest)?)
+            Ok(inner.remove_manifest(&repository, &digest, &tags)?)
         })
         .await
     }
@@ -129,25 +125,51 @@ impl Inner {
         Ok(self.tags_of(repository, digest)?)
     }
 
-    fn remove_revision(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Fault> {
-        let subject = match self.read_manifest(repository, digest) {
-            Ok(manifest) => {
-                manifest.and_then(|manifest| Manifest::parse(None, &manifest.bytes).ok()?.subject)
-            }
+    fn remove_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        tags: &[Tag],
+    ) -> Result<(), Fault> {
+        let stored = match self.read_manifest(repository, digest) {
+            Ok(manifest) => manifest,
             Err(Fault::Damaged { .. }) => None, // a list of referrers passes over what it cannot read
             Err(fault) => return Err(fault),
         };
+        let subject = stored
+            .as_ref()
+            .and_then(|manifest| Manifest::parse(None, &manifest.bytes).ok()?.subject);
+        let mut named = Vec::new();
+        for tag in tags {
+            // A push may have moved it on before its lock was free.
+            if self.tag_names_digest(repository, tag, digest)? {
+                named.push(tag);
+            }
+        }
+        let directories: Vec<PathBuf> = named.iter().map(|tag| self.keys.tag(repository, tag)).collect();
         let link = self.keys.revision_link(repository, digest);
-        self.disk.remove_file(&link)?;
+        let removed = self.disk.remove_with(&directories, &link);
+        for tag in named {
+            self.note_tag(repository, tag);
+        }
+        if let (Err(_), Some(manifest)) = (&removed, &stored) {
+            // a collection may have looked while its tags were away, and they are back
+            let references = References::stored(&manifest.bytes);
+            self.arming
+                .note(|| Root::manifest(repository, digest, &references));
+        }
+        removed?;
         if let Some(directory) = link.parent() {
             self.disk.remove_if_empty(directory);
         }
         // What is said about a manifest that is not there means nothing, should it stay behind.
         if let Some(subject) = subject {
-            self.disk
-                .discard(&self.keys.referrer(repository, &subject, digest))?;
+            drop(
+                self.disk
+                    .discard(&self.keys.referrer(repository, &subject, digest)),
+            );
         }
-        self.disk.discard(&self.keys.absent(repository, digest))?;
+        drop(self.disk.discard(&self.keys.absent(repository, digest)));
         Ok(())
     }
 }

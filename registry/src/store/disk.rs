@@ -15,9 +15,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::{Fault, ReadOnlyReason};
 
+mod aside;
 mod remove;
 mod seam;
 
+pub(super) use aside::is_aside;
 #[cfg(test)]
 pub(super) use seam::Step;
 pub(super) use seam::{Act, Direct, Effect, Seam};

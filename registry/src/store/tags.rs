@@ -100,7 +100,7 @@ impl Inner {
     }
 
     /// A change that failed half-way may have happened all the same: only looking tells.
-    fn note_tag(&self, repository: &RepositoryName, tag: &Tag) {
+    pub(super) fn note_tag(&self, repository: &RepositoryName, tag: &Tag) {
         match exists(&self.keys.tag_link(repository, tag)) {
             Ok(is_there) => self.tag_lists.note(repository, tag, is_there),
             Err(_) => self.tag_lists.forget(repository),

@@ -23,6 +23,7 @@ mod renewal;
 mod reserve;
 mod scrub;
 mod uploads;
+mod whole_deletion;
 mod writeback;
 
 use std::path::Path;

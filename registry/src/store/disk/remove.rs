@@ -132,10 +132,14 @@ impl Disk {
             .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
             .map_err(|error| self.fault("remove", directory, error))?;
         self.sync_directory(&opened, parent(directory))?;
-        // a rest is removed at the next start
-        let removed = self.remove_tree(&aside);
-        drop(removed.map_err(|error| self.fault("remove", &aside, error)));
+        self.remove_rest(&aside);
         Ok(())
+    }
+
+    /// Removes what is out of sight; what stays behind goes at the next start.
+    pub(super) fn remove_rest(&self, aside: &Path) {
+        let removed = self.remove_tree(aside);
+        drop(removed.map_err(|error| self.fault("remove", aside, error)));
     }
 
     /// Removes everything in a directory, which need not be there.
@@ -162,12 +166,12 @@ impl Disk {
         self.seam.take(&effect, &mut || fs::remove_dir(directory))
     }
 
-    fn unlink(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn unlink(&self, path: &Path) -> io::Result<()> {
         self.seam
             .take(&Effect::RemoveFile { path }, &mut || fs::remove_file(path))
     }
 
-    fn forget(&self, directory: &Path) {
+    pub(super) fn forget(&self, directory: &Path) {
         let mut durable = lock(&self.durable);
         durable.remove(directory);
         durable.remove(&directory.join("current"));

@@ -102,6 +102,54 @@ async fn nothing_goes_before_a_change_that_was_read_half_done_is_durable() {
     assert!(new.is_whole(&store, &name).await);
 }
 
+/// Holds the removal of a file until it is told to go on, and fails it then.
+struct Refusal(Gate);
+
+impl Seam for Refusal {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        if step == Step::Remove && path == self.0.path {
+            self.0.before(Step::Rename, path)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn manifest_whose_tags_were_away_while_the_run_looked_stays_when_its_delete_has_failed() {
+    let volume = Volume::in_memory();
+    let name = repository("a");
+    let bytes = image(&digest_of(b"config of x"), &[&digest_of(b"layer of x")]).to_string();
+    let link = volume.keys().revision_link(&name, &digest_of(bytes.as_bytes()));
+    let (gate, reached, go_on) = Gate::at(link);
+    let store = Store::open_through(volume.options(), Box::new(Refusal(*gate)))
+        .await
+        .unwrap();
+    let image = Image::push(&store, &name, Some("v1"), "x").await;
+    let deleting: Arc<Mutex<Option<tokio::task::JoinHandle<_>>>> = Arc::default();
+    let (handle, to) = (tokio::runtime::Handle::current(), Arc::clone(&deleting));
+    let (client, digest, reached) = (store.clone(), image.digest.clone(), Mutex::new(reached));
+    let begin = move |progress: CollectProgress| {
+        if progress.phase == CollectPhase::Marking && to.lock().unwrap().is_none() {
+            let (client, digest) = (client.clone(), digest.clone());
+            let delete = handle.spawn(async move { client.manifest_delete(&repository("a"), &digest).await });
+            *to.lock().unwrap() = Some(delete);
+            reached.lock().unwrap().recv().unwrap();
+        }
+    };
+    let collector = store.clone();
+    let mut run = tokio::spawn(async move { collector.collect(at_once(), begin).await.unwrap() });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut run).await;
+    assert!(early.is_err(), "the run did not wait");
+    go_on.send(()).unwrap();
+    assert_eq!(run.await.unwrap().freed.manifests, 0);
+    let delete = deleting.lock().unwrap().take().unwrap();
+    assert!(delete.await.unwrap().is_err());
+    assert!(image.is_whole(&store, &name).await);
+    let by_tag = store.manifest_read(&name, &"v1".parse().unwrap()).await;
+    assert_eq!(by_tag.unwrap().digest, image.digest);
+}
+
 #[tokio::test]
 async fn second_run_is_refused_and_a_run_that_is_given_up_makes_way() {
     let volume = Volume::in_memory();
