@@ -75,6 +75,14 @@ impl Disk {
             .map_or(Ok(()), |reason| Err(Fault::ReadOnly { reason }))
     }
 
+    /// Gives no temporary name that is taken already.
+    pub(super) fn number_behind(&self, taken: &[String]) {
+        let number = |name: &String| name.split('.').next()?.parse::<u64>().ok();
+        let first = taken.iter().filter_map(number).max();
+        let first = first.map_or(0, |last| last.saturating_add(1));
+        self.next_temporary.fetch_max(first, Ordering::Relaxed);
+    }
+
     /// Replaces the file at `target`, whole or not at all, and returns when that is durable.
     pub(super) fn write_small(&self, target: &Path, bytes: &[u8]) -> Result<(), Fault> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);

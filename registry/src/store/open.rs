@@ -72,6 +72,9 @@ impl Store {
             if disk.read_only().is_none() {
                 filesystem::check_case(&keys, volume.allow_unsafe_filesystem)?;
             }
+            if disk.read_only().is_none() && volume.reserve != ReserveSize::Untouched {
+                reserve.adopt();
+            }
             let is_settled = prepare(&keys, &disk)?;
             if disk.read_only().is_none() {
                 reserve.establish(volume.reserve);
@@ -239,6 +242,7 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let temporary = keys.temporary();
     // What a predecessor left of unfinished small files.
     let emptied = disk.empty(&temporary);
+    disk.number_behind(&names_in(&temporary).unwrap_or_default());
     let probed = emptied
         .map_err(|error| disk.fault("empty", &temporary, error))
         .and_then(|()| disk.create_directories(keys.own()))

@@ -81,6 +81,17 @@ impl Reserve {
         }
     }
 
+    /// Takes what a predecessor has kept for the reserve, until it is known how much shall be kept: what comes before
+    /// that may need it.
+    pub(super) fn adopt(&self) {
+        let bytes = fs::metadata(self.bytes()).map_or(0, |metadata| metadata.len());
+        let files = fs::read_dir(&self.directory).map_or(0, Iterator::count) as u64;
+        if bytes > 0 {
+            let files = files.saturating_sub(1);
+            *self.write() = State::Held(Room { bytes, files });
+        }
+    }
+
     /// Makes the reserve when the volume is opened. One that cannot be made is no reason not to serve.
     pub(super) fn establish(&self, wanted: ReserveSize) {
         let mut state = self.write();
@@ -101,6 +112,7 @@ impl Reserve {
                     "cannot remove \"{directory}\", which no reserve is kept in any more: {error}"
                 );
             }
+            *state = State::Off;
             return;
         }
         *state = match self.fill(room) {

@@ -121,3 +121,50 @@ async fn reserve_follows_its_configuration_at_the_next_start() {
     open_with(&volume, ReserveSize::Bytes(0)).await.0.close().await;
     assert!(!volume.keys().reserve().exists());
 }
+
+/// A file system that cannot unlink without room, and has room once the reserve is given up, or never.
+struct NoRoomToUnlink {
+    reserve: PathBuf,
+    helps: bool,
+}
+
+impl Seam for NoRoomToUnlink {
+    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+        let is_given_up = std::fs::metadata(&self.reserve).is_ok_and(|bytes| bytes.len() == 0);
+        if step == Step::Remove && !(self.helps && is_given_up) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn volume_on_which_even_removing_needs_room_opens_serves_and_deletes() {
+    for helps in [true, false] {
+        let volume = Volume::new();
+        let name = repository("a");
+        let (store, _) = open_with(&volume, ReserveSize::Bytes(BYTES)).await;
+        push_image(&store, &name, "v1", "x").await;
+        store.close().await;
+        let keys = volume.keys();
+        std::fs::create_dir_all(keys.temporary().join("0/current")).unwrap();
+        std::fs::create_dir_all(keys.temporary().join("1.aside/current")).unwrap();
+        let seam = NoRoomToUnlink {
+            reserve: keys.reserve().join("bytes"),
+            helps,
+        };
+        let options = StoreOptions {
+            volume: VolumeOptions {
+                reserve: ReserveSize::Bytes(BYTES),
+                ..VolumeOptions::default()
+            },
+            lock_timeout: Duration::from_secs(10),
+            ..volume.options()
+        };
+        let store = Store::open_through(options, Box::new(seam)).await.unwrap();
+        assert_eq!(store.read_only(), None);
+        assert_eq!(keys.temporary().join("0").exists(), !helps);
+        assert!(store.manifest_read(&name, &"v1".parse().unwrap()).await.is_ok());
+        store.tag_delete(&name, &tag("v1")).await.unwrap();
+    }
+}
