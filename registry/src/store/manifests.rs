@@ -95,7 +95,7 @@ impl Store {
             if tags.is_empty() {
                 inner.check_manifest(&repository, &digest, &precondition)?;
             }
-            let noted = inner
+            let _noted = inner
                 .arming
                 .note(|| Root::manifest(&repository, &digest, &manifest.references()));
             inner.record_absent(&repository, &digest, &absent)?;
@@ -103,7 +103,6 @@ impl Store {
             for tag in &tags {
                 inner.write_tag(&repository, tag, &digest)?;
             }
-            noted.stored();
             Ok(PutOutcome {
                 digest,
                 subject: manifest.subject,

@@ -2,7 +2,8 @@
 //! them and keeps what they refer to. No IO.
 //!
 //! A root is told before the first write of its change: of a change that fails half-way something may stay. What a
-//! manifest names is only remembered until it is stored: from then on it can be read there, however many are pushed.
+//! manifest names is only remembered until its change is over: from then on it can be read there, however many are pushed,
+//! or the manifest is not there and nobody reaches anything through it.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -63,7 +64,7 @@ struct Told {
     taken: usize,
 }
 
-/// Where a root was told, if a run listens.
+/// Where a root was told, if a run listens. Goes when the change is done or has failed, before its locks.
 #[derive(Debug)]
 pub(in crate::store) struct Noted(Option<(Notes, usize)>);
 
@@ -100,10 +101,10 @@ impl Arming {
     }
 }
 
-impl Noted {
-    /// Says that the change is done. What the manifest names need not be remembered any more.
-    pub(in crate::store) fn stored(self) {
-        if let Some((notes, number)) = self.0
+impl Drop for Noted {
+    /// What the manifest names need not be remembered any more.
+    fn drop(&mut self) {
+        if let Some((notes, number)) = self.0.take()
             && let Some(told) = lock(&notes.told).as_mut()
             && let Some(number) = number.checked_sub(told.taken)
             && let Some(Root::Manifest { names, .. }) = told.roots.get_mut(number)
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_manifest_names_is_remembered_until_it_is_stored() {
+    fn what_a_manifest_names_is_remembered_until_its_change_is_over() {
         let arming = Arming::default();
         let run = arming.arm(SystemTime::UNIX_EPOCH).unwrap();
         let digests = vec![Digest::of(Algorithm::Sha256, b"layer")];
@@ -182,14 +183,14 @@ mod tests {
             roots.into_iter().map(names).collect()
         };
         let (first, second) = (note(), note());
-        second.stored();
+        drop(second);
         assert_eq!(remembers(), [true, false]);
         let third = note();
-        first.stored(); // the run has taken it: this is not the third one
+        drop(first); // the run has taken it: this is not the third one
         let fourth = note();
-        fourth.stored();
+        drop(fourth);
         assert_eq!(remembers(), [true, false]);
-        third.stored();
+        drop(third);
         assert!(remembers().is_empty());
     }
 
