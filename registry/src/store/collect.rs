@@ -107,7 +107,7 @@ impl Store {
         let checker = Arc::clone(inner);
         blocking(move || checker.check_features()).await?;
         inner.changes.turn().await;
-        let mut state = inner
+        let (mut state, this) = inner
             .mark(options.clone(), run.notes(), now, began, &progress)
             .await?;
         // What was told in all that time is read now, when nobody waits for it, and not in the first batch.
@@ -120,10 +120,12 @@ impl Store {
             state: Arc::new(Mutex::new(state)),
             progress,
         };
-        let removes = !options.dry_run
-            && sweep.is_free().await?
-            && sweep.records().await?
-            && sweep.repositories().await?;
+        let records = !options.dry_run && sweep.is_free().await? && sweep.records().await?;
+        // A jump of the clock shows until every record was written after it.
+        if records && options.untagged_after.is_some() && !lock(&sweep.state).lacks_records {
+            *lock(&inner.last_run) = Some(this);
+        }
+        let removes = records && sweep.repositories().await?;
         sweep.blobs(removes).await?;
         let report = sweep.finished(began.elapsed());
         *lock(&inner.last_collection) = Some(report.clone());
@@ -144,7 +146,7 @@ impl Inner {
         now: SystemTime,
         began: Instant,
         progress: &Progress,
-    ) -> Result<State, Fault> {
+    ) -> Result<(State, LastRun), Fault> {
         let (inner, progress) = (Arc::clone(self), Arc::clone(progress));
         blocking(move || {
             let (ages, this) = Ages::new(*lock(&inner.last_run), now, began);
@@ -165,16 +167,15 @@ impl Inner {
                 marking.repository(&inner, &name, &tell)?;
                 Ok(true)
             })?;
-            if options.untagged_after.is_some() && !options.dry_run {
-                *lock(&inner.last_run) = Some(this);
-            }
-            Ok(State {
+            let state = State {
                 notes,
                 plan: marking.plan,
                 report: marking.report,
                 now,
                 grace: options.grace,
-            })
+                lacks_records: false,
+            };
+            Ok((state, this))
         })
         .await
     }

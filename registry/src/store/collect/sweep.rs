@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) report: CollectReport,
     pub(super) now: SystemTime,
     pub(super) grace: Duration,
+    /// There was no room for all records of how long nothing has named what stays.
+    pub(super) lacks_records: bool,
 }
 
 impl Sweep {
@@ -110,7 +112,7 @@ impl Sweep {
                                 let text = serde_json::json!(record).to_string();
                                 match inner.disk.write_small(&path, text.as_bytes()) {
                                     // What can go must go all the more; this one only gets older later.
-                                    Err(Fault::Full { .. }) => {}
+                                    Err(Fault::Full { .. }) => state.lacks_records = true,
                                     written => written?,
                                 }
                             }

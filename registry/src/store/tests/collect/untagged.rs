@@ -90,6 +90,22 @@ async fn a_wall_clock_that_jumps_while_the_process_runs_credits_nothing() {
 }
 
 #[tokio::test]
+async fn a_wall_clock_that_jumps_while_a_hold_keeps_records_from_being_written_credits_nothing() {
+    let aging = Aging::new();
+    let image = push_untagged(&aging).await;
+    let store = aging.open().await;
+    run(&store).await;
+    store.hold("backup").await.unwrap();
+    aging.pass(20);
+    run(&store).await;
+    store.release("backup").await.unwrap();
+    run(&store).await;
+    let record = aging.volume.keys().untagged(&repository("a"), &image.digest);
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    assert_eq!(record["creditedSeconds"], 0, "{record}");
+}
+
+#[tokio::test]
 async fn tag_that_came_and_went_between_two_runs_begins_the_time_anew() {
     let aging = Aging::new();
     let name = repository("a");
