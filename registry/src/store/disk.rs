@@ -130,6 +130,19 @@ impl Disk {
         opened.ok_or_else(|| io::Error::other("the seam has not opened it"))
     }
 
+    /// Makes a file durable that is there, with all names in its directory. One that is gone needs nothing.
+    pub(super) fn sync_there(&self, path: &Path) -> Result<(), Fault> {
+        let opened = File::open(path).and_then(|file| Ok((file, self.open_directory(parent(path))?)));
+        match opened {
+            Ok((file, directory)) => {
+                self.sync_file(&file, path)?;
+                self.sync_directory(&directory, parent(path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.fault("open", path, error)),
+        }
+    }
+
     pub(super) fn write_at(&self, file: &File, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let effect = Effect::Write {
             path,

@@ -4,6 +4,7 @@
 //! is slower. The right to write travels with the batch, so that a request that goes away leaves a session in order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -230,8 +231,18 @@ impl Inner {
     /// Lets the disk work while an upload still comes in, so that its end does not wait for all of it. Whoever writes to
     /// a session that has lost bytes hears of it from the file; nobody else shall find it.
     fn write_back(&self, session: &Session, file: &UploadFile) {
-        if file.sync_unless_running(&self.disk).is_err() {
-            drop(self.discard(&session.id, None)); // what stays behind expires
+        match file.sync_unless_running(&self.disk) {
+            Ok(()) => drop(self.keep(session)),              // who has failed says so
+            Err(_) => drop(self.discard(&session.id, None)), // what stays behind expires
         }
+    }
+
+    /// Lets a session with much in it survive a power cut, once: its bytes do, and would be nobody's without it.
+    fn keep(&self, session: &Session) -> Result<(), Fault> {
+        if session.is_kept.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.disk.create_directories(&self.keys.uploads())?;
+        self.disk.sync_there(&self.keys.upload_record(&session.id))
     }
 }

@@ -4,7 +4,7 @@
 //! from their files, without a hash.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use portolan_oci::{Algorithm, Hasher, RepositoryName, UploadId};
@@ -29,6 +29,8 @@ pub(super) struct Session {
     /// Bytes in the file that count; read without the lock by status requests.
     offset: AtomicU64,
     progress: Arc<tokio::sync::Mutex<Progress>>,
+    /// Whether it was made durable that there is this session.
+    pub(super) is_kept: AtomicBool,
 }
 
 /// Owned by the one request that writes to the session.
@@ -66,6 +68,7 @@ impl Session {
             repository: record.repository,
             offset: offset.into(),
             progress: Arc::new(tokio::sync::Mutex::new(progress)),
+            is_kept: false.into(),
         }
     }
 

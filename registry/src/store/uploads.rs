@@ -1,7 +1,7 @@
 //! Upload sessions: body streams come in, blobs come out; IO in blocking threads.
 //!
-//! The bytes are hashed while they arrive. No answer about a session waits for an fsync before it is finished: after a
-//! power cut it may be shorter or gone, and the client asks for its length before it goes on.
+//! The bytes are hashed while they arrive. No answer about a session waits for an fsync before it is finished; early writeback
+//! makes bytes durable all the same. After a power cut it may be shorter, a small one gone, and the client asks for its length.
 
 use std::fs;
 use std::io;
