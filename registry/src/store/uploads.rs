@@ -56,9 +56,12 @@ impl Store {
             let _permit = permit;
             inner.disk.make_directory(&inner.keys.uploads())?;
             let text = serde_json::json!(record).to_string();
+            let path = inner.keys.upload_record(&new_id);
+            // a full volume may have room for the file and none for what is in it
             inner
                 .disk
-                .write_new(&inner.keys.upload_record(&new_id), text.as_bytes())?;
+                .write_new(&path, text.as_bytes())
+                .inspect_err(|_| drop(inner.disk.discard(&path)))?;
             inner.sessions.insert(Session::new(new_id, record, 0));
             Ok(id)
         })

@@ -1,5 +1,6 @@
-//! The request that ends an upload, when it is made again.
+//! The requests that begin and end an upload, when they fail or are made again.
 
+use super::disk::{Act, Effect, Seam};
 use super::*;
 
 #[tokio::test]
@@ -26,4 +27,32 @@ async fn finish_that_is_repeated_gets_the_same_answer_and_one_of_nothing_is_unkn
         matches!(refused, Err(UploadError::Fault(Fault::Closed))),
         "{refused:?}"
     );
+}
+
+/// Has room for files and none for bytes.
+struct NoBytes;
+
+impl Seam for NoBytes {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        match effect {
+            Effect::Write { path, .. } if path.extension().is_some_and(|it| it == "json") => {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            _ => act(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn upload_that_a_full_volume_refuses_leaves_no_file() {
+    let volume = Volume::new();
+    let store = Store::open_through(volume.options(), Box::new(NoBytes))
+        .await
+        .unwrap();
+    let refused = store.upload_start(&repository("a"), None).await;
+    assert!(
+        matches!(refused, Err(UploadError::Fault(Fault::Full { .. }))),
+        "{refused:?}"
+    );
+    assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
 }
