@@ -97,10 +97,7 @@ fn whole<'a>(keys: &'a Keys, progress: &Progress<'_>) -> Look<'a> {
         progress(look.examined.repositories);
         Ok(true)
     });
-    if let Err(fault) = walked {
-        let path = keys.repositories();
-        look.fault(FindingKind::Unreadable, None, &"repositories", &path, &fault);
-    }
+    look.walked(walked);
     look.keep_apart();
     look.contents(progress);
     look.records();
@@ -124,6 +121,14 @@ fn seen_again(keys: &Keys, before: BTreeSet<Finding>) -> BTreeSet<Finding> {
                 if finding.repository.is_none() =>
             {
                 look.hash_content(&digest);
+            }
+            // a directory, of which nobody knows what is in it
+            (FindingKind::Unreadable, Err(_)) if finding.repository.is_none() => {
+                let path = keys.root().join(&finding.path);
+                if path == keys.repositories() {
+                    look.walked(walk_repositories(keys, None, &mut |_| Ok(true)));
+                }
+                look.names(None, &path);
             }
             _ => {}
         }

@@ -151,10 +151,18 @@ impl<'a> Look<'a> {
         self.found(kind, repository, what, path, problem);
     }
 
+    /// Notes that not all repositories were found.
+    pub(super) fn walked(&mut self, walked: Result<(), Fault>) {
+        if let Err(fault) = walked {
+            let path = self.keys.repositories();
+            self.fault(FindingKind::Unreadable, None, &REPOSITORIES, &path, &fault);
+        }
+    }
+
     /// The names in a directory; one that cannot be listed is a finding.
     pub(super) fn names(&mut self, repository: Option<&RepositoryName>, path: &Path) -> Vec<String> {
         names_in(path).unwrap_or_else(|fault| {
-            self.fault(FindingKind::Unreadable, repository, &"directory", path, &fault);
+            self.fault(FindingKind::Unreadable, repository, &DIRECTORY, path, &fault);
             Vec::new()
         })
     }
@@ -165,7 +173,7 @@ impl<'a> Look<'a> {
             self.fault(
                 FindingKind::Unreadable,
                 Some(repository),
-                &"directory",
+                &DIRECTORY,
                 directory,
                 &fault,
             );
@@ -178,10 +186,17 @@ impl<'a> Look<'a> {
         Owner::try_from(self.examined.repositories).unwrap_or(SEVERAL)
     }
 
-    /// Gives up cures that would let a repository have what belongs to another one. All repositories were looked at.
+    /// Gives up cures that would let a repository have what belongs to another one. All repositories were looked at, or
+    /// nobody knows what belongs to whom.
     pub(super) fn keep_apart(&mut self) {
+        let is_unlisted = |finding: &Finding| {
+            let unlisted = [DIRECTORY, REPOSITORIES].contains(&finding.what.as_str());
+            unlisted && finding.kind == FindingKind::Unreadable
+        };
+        let is_partial = self.findings.iter().any(is_unlisted);
         for cure in std::mem::take(&mut self.cures) {
             match &cure {
+                Cure::Relink { .. } if is_partial => {}
                 Cure::Relink {
                     owner, path, digest, ..
                 } if self.owners.get(&prefix(digest)).is_some_and(|it| it != owner) => {
@@ -215,6 +230,10 @@ impl<'a> Look<'a> {
         }
     }
 }
+
+/// What findings say of directories that cannot be listed.
+pub(super) const DIRECTORY: &str = "directory";
+const REPOSITORIES: &str = "repositories";
 
 /// The first half of a digest's bytes.
 pub(super) fn prefix(digest: &Digest) -> Key {

@@ -212,7 +212,7 @@ impl Look<'_> {
         });
         if let Err(fault) = visited {
             let kind = FindingKind::Unreadable;
-            self.fault(kind, Some(name), &"directory", &directory, &fault);
+            self.fault(kind, Some(name), &super::look::DIRECTORY, &directory, &fault);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod repairs;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -263,6 +264,18 @@ async fn beside_a_running_registry_a_check_holds_no_lock_and_still_finds() {
     assert_eq!(kinds(&report), [FindingKind::ManifestLost]);
     fs::write(content.keys().blob(&digest_of(b"layer of two")), "x").unwrap();
     assert_eq!(kinds(&checked(&content.volume, true)).len(), 2);
+    let shard = content.keys().blobs().join("sha512");
+    std::os::unix::fs::symlink(&shard, &shard).unwrap(); // nobody can list it
+    let repositories = content.keys().repositories().join("u");
+    std::os::unix::fs::symlink(&repositories, &repositories).unwrap();
+    let report = checked(&content.volume, true);
+    let unreadable = report
+        .findings
+        .iter()
+        .filter(|it| it.kind == FindingKind::Unreadable);
+    let unreadable: BTreeSet<_> = unreadable.map(|it| it.path.clone()).collect();
+    let expected = ["blobs/sha512", "repositories"].map(|it| Path::new("docker/registry/v2").join(it));
+    assert_eq!(unreadable, BTreeSet::from(expected), "{report:?}");
     store.close().await;
 }
 

@@ -114,6 +114,27 @@ async fn a_repair_gives_no_repository_what_belongs_to_another() {
 }
 
 #[tokio::test]
+async fn a_repair_gives_no_repository_anything_while_it_cannot_see_what_others_have() {
+    let content = Content::new().await;
+    let keys = content.keys();
+    let layer = digest_of(b"layer of one");
+    let store = content.volume.open().await;
+    push_blob(&store, &repository("z"), b"layer of one").await;
+    store.close().await;
+    fs::remove_file(keys.layer_link(&content.name, &layer)).unwrap();
+    // whoever walks over the repositories in their order gets no further, and does not come to the other one
+    let between = keys.repositories().join("u/u");
+    fs::create_dir(keys.repositories().join("u")).unwrap();
+    std::os::unix::fs::symlink(&between, &between).unwrap();
+    let report = repaired(&content.volume, |_| None).await;
+    assert_eq!(report.changes, [] as [String; 0]);
+    assert!(kinds(&report).contains(&FindingKind::ReferenceLost), "{report:?}");
+    fs::remove_file(between).unwrap();
+    let report = repaired(&content.volume, |_| None).await;
+    assert_eq!(report.changes, [] as [String; 0], "it belongs to the other one");
+}
+
+#[tokio::test]
 async fn a_repair_hashes_everything_once_and_tells_what_stays_damaged() {
     let content = Content::new().await;
     let keys = content.keys();
