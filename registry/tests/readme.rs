@@ -73,6 +73,7 @@ fn everything() -> Config {
                 key_file: file.clone(),
             }),
             hosts: vec!["registry.example.com".to_owned()],
+            external_url: Some("https://registry.example.com".to_owned()),
             max_connections: 1,
         },
         admin: Some(Admin {

@@ -45,6 +45,7 @@ async fn limited(manifests: Buffers) -> Listening {
         auth: None,
         tls: None,
         hosts: Vec::new(),
+        external_url: None,
         delete_enabled: true,
         max_blob_bytes: u64::MAX,
         manifests,
