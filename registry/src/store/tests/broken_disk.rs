@@ -10,7 +10,7 @@ use super::*;
 
 const EROFS: i32 = 30;
 
-fn is_failed<T>(outcome: Result<T, Fault>) -> bool {
+fn is_failed<T>(outcome: &Result<T, Fault>) -> bool {
     matches!(
         outcome,
         Err(Fault::ReadOnly {
@@ -49,11 +49,11 @@ async fn write_that_the_disk_fails_makes_the_store_read_only_until_it_is_opened_
         push_image(&store, &name, "v1", "x").await;
         armed.store(ONCE, Ordering::SeqCst);
         let refused = fault_of(put(&store, &name, "v2", &index(&[])).await);
-        assert!(is_failed(refused), "{step:?} {errno}");
+        assert!(is_failed(&refused), "{step:?} {errno}");
         assert!(has_failed(&store), "{step:?} {errno}: {:?}", store.read_only());
         let refused = fault_of(store.tag_delete(&name, &tag("v1")).await);
         assert!(
-            is_failed(refused),
+            is_failed(&refused),
             "{step:?} {errno}: the disk takes writes again"
         );
         assert!(store.manifest_read(&name, &"v1".parse().unwrap()).await.is_ok());

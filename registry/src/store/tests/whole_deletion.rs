@@ -73,7 +73,7 @@ async fn manifest_with_two_tags_is_deleted_whole_or_not_at_all() {
                 Ok(()) => assert_eq!(there, 0, "step {step}"),
                 // what an fsync that failed has kept nobody knows
                 Err(_) if store.read_only().is_some() => {
-                    assert!([0, 3].contains(&there), "step {step}: {there}")
+                    assert!([0, 3].contains(&there), "step {step}: {there}");
                 }
                 Err(_) => {
                     assert_eq!(there, 3, "step {step}");
