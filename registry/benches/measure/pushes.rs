@@ -1,9 +1,9 @@
 //! One small push at a time against nothing but the system calls that make its files durable, and those that make one file
-//! durable, in turn, so that all have the same disk. IO.
+//! durable, in turn, and both registries in turn, so that all have the same disk. IO.
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -40,12 +40,24 @@ type Part = fn(&Pushes) -> &Quantiles;
 type Rank = fn(&Quantiles) -> Duration;
 
 pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
-    let ours = pushes(scratch, repeats, Whose::Ours, "b1")?;
-    let theirs = match peer {
-        Some(program) => Some(pushes(scratch, repeats, Whose::Theirs(program), "b2")?),
+    let rounds = repeats.first_pushes + repeats.pushes;
+    let mut ours = Pusher::start(scratch, Whose::Ours, "b1", rounds)?;
+    let mut theirs = match peer {
+        Some(program) => Some(Pusher::start(scratch, Whose::Theirs(program), "b2", rounds)?),
         None => None,
     };
-    Ok(table(repeats, &ours, theirs.as_ref()))
+    let mut progress = Progress::new("Rounds of pushes", rounds);
+    for round in 0..rounds {
+        progress.at(round);
+        let counts = round >= repeats.first_pushes;
+        ours.round(round, counts)?;
+        if let Some(theirs) = &mut theirs {
+            theirs.round(round, counts)?;
+        }
+    }
+    progress.end();
+    let theirs = theirs.map(Pusher::end).transpose()?;
+    Ok(table(repeats, &ours.end()?, theirs.as_ref()))
 }
 
 fn table(repeats: Repeats, ours: &Pushes, theirs: Option<&Pushes>) -> Table {
@@ -98,47 +110,64 @@ fn table(repeats: Repeats, ours: &Pushes, theirs: Option<&Pushes>) -> Table {
     table
 }
 
-fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>, name: &str) -> anyhow::Result<Pushes> {
-    let rounds = repeats.first_pushes + repeats.pushes;
-    let volume = scratch.volume(name, rounds * 30)?;
-    let server = Server::start(whose, &volume)?;
-    let mut client = Client::connect(server.address)?;
-    let beside = volume.with_extension("bare");
-    let bare = Bare::new(&beside)?;
-    let mut durations: [Vec<Duration>; 5] = Default::default();
-    let mut progress = Progress::new("Rounds of pushes", rounds);
-    for round in 0..rounds {
-        progress.at(round);
+/// Who pushes to one registry, and writes files beside it.
+struct Pusher {
+    server: Server,
+    client: Client,
+    volume: PathBuf,
+    bare: Bare,
+    durations: [Vec<Duration>; 5],
+}
+
+impl Pusher {
+    fn start(scratch: &Scratch, whose: Whose<'_>, name: &str, rounds: usize) -> anyhow::Result<Self> {
+        let volume = scratch.volume(name, rounds * 30)?;
+        let server = Server::start(whose, &volume)?;
+        Ok(Self {
+            client: Client::connect(server.address)?,
+            server,
+            bare: Bare::new(volume.with_extension("bare"))?,
+            volume,
+            durations: Default::default(),
+        })
+    }
+
+    fn round(&mut self, round: usize, counts: bool) -> anyhow::Result<()> {
+        // What the other registry has left unwritten is not for the first fsync of this one.
+        rustix::fs::syncfs(File::open(&self.volume)?)?;
         let blob = Bytes::from(format!("{round:0SIZE$}"));
         let digest = Digest::of(Algorithm::Sha256, &blob);
         let descriptor =
             json!({"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": SIZE});
         let document = Bytes::from(manifest(&descriptor, &[]).to_string());
         let took = [
-            bare.one_file(round, &blob)?,
-            bare.files(2 * round, FILES_OF_BLOB, &blob)?,
-            push_blob(&mut client, blob, &digest)?,
-            bare.files(2 * round + 1, FILES_OF_MANIFEST, &document)?,
-            push_manifest(&mut client, document, round)?,
+            self.bare.one_file(round, &blob)?,
+            self.bare.files(2 * round, FILES_OF_BLOB, &blob)?,
+            push_blob(&mut self.client, blob, &digest)?,
+            self.bare.files(2 * round + 1, FILES_OF_MANIFEST, &document)?,
+            push_manifest(&mut self.client, document, round)?,
         ];
-        if round >= repeats.first_pushes {
-            for (durations, took) in durations.iter_mut().zip(took) {
+        if counts {
+            for (durations, took) in self.durations.iter_mut().zip(took) {
                 durations.push(took);
             }
         }
+        Ok(())
     }
-    progress.end();
-    server.stop()?;
-    fs::remove_dir_all(&volume)?;
-    fs::remove_dir_all(&beside)?;
-    let [one_file, files_of_blob, blob, files_of_manifest, manifest] = durations.map(Quantiles::of);
-    Ok(Pushes {
-        one_file,
-        files_of_blob,
-        blob,
-        files_of_manifest,
-        manifest,
-    })
+
+    fn end(self) -> anyhow::Result<Pushes> {
+        self.server.stop()?;
+        fs::remove_dir_all(&self.volume)?;
+        fs::remove_dir_all(&self.bare.root)?;
+        let [one_file, files_of_blob, blob, files_of_manifest, manifest] = self.durations.map(Quantiles::of);
+        Ok(Pushes {
+            one_file,
+            files_of_blob,
+            blob,
+            files_of_manifest,
+            manifest,
+        })
+    }
 }
 
 /// A session and its bytes at once, as clients do.
@@ -182,12 +211,12 @@ fn push_manifest(client: &mut Client, document: Bytes, number: usize) -> anyhow:
 }
 
 /// Where files are made durable by nothing but system calls.
-struct Bare<'a> {
-    root: &'a Path,
+struct Bare {
+    root: PathBuf,
 }
 
-impl<'a> Bare<'a> {
-    fn new(root: &'a Path) -> anyhow::Result<Self> {
+impl Bare {
+    fn new(root: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(root.join("tmp"))?;
         fs::create_dir_all(root.join("one"))?;
         Ok(Self { root })
@@ -206,7 +235,7 @@ impl<'a> Bare<'a> {
         for file in 0..files {
             let directory = self.root.join(format!("{number}-{file}"));
             fs::create_dir(&directory)?;
-            File::open(self.root)?.sync_all()?;
+            File::open(&self.root)?.sync_all()?;
             self.write(&directory, "data", bytes)?;
         }
         Ok(began.elapsed())
