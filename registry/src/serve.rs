@@ -103,9 +103,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let admin_tls = config
         .admin
         .as_ref()
-        .map(|_| admin_tls(config, &metrics, &mut sources))
-        .transpose()?
-        .flatten();
+        .map(|admin| admin_tls(&admin.tls, &metrics, &mut sources))
+        .transpose()?;
 
     let public = server::bind("http.address", config.http.address).await?;
     let admin = bind_optional("admin.address", config.admin.as_ref().map(|admin| admin.address)).await?;

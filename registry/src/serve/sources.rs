@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portolan_config::{Config, ServerTls};
+use portolan_config::{AdminTls, Config, ServerTls};
 
 use super::{StartError, Surroundings};
 use crate::auth::{Auth, Tokens};
@@ -47,14 +47,11 @@ pub(super) fn public_tls(
 }
 
 pub(super) fn admin_tls(
-    config: &Config,
+    tls: &AdminTls,
     metrics: &Metrics,
     sources: &mut Vec<Box<dyn Poll>>,
-) -> Result<Option<Arc<Current<Tls>>>, StartError> {
-    let Some(admin) = &config.admin else {
-        return Ok(None);
-    };
-    let tls = admin.tls.clone();
+) -> Result<Arc<Current<Tls>>, StartError> {
+    let tls = tls.clone();
     let metrics = metrics.clone();
     let watched = Watched::read(
         "admin certificate",
@@ -66,7 +63,7 @@ pub(super) fn admin_tls(
         move || files::read_admin_tls(&tls),
         move |tls| metrics.serves_certificate_until("admin", tls.not_after),
     )?;
-    Ok(Some(keep(watched, sources)))
+    Ok(keep(watched, sources))
 }
 
 pub(super) fn read_auth(
