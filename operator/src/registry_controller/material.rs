@@ -6,6 +6,7 @@
 
 mod authority;
 mod credentials;
+mod existing;
 mod mutual;
 mod serving;
 
@@ -21,8 +22,9 @@ use crate::credentials::Credentials;
 use crate::token_keys::{TokenKeys, TokenKeysError};
 
 pub use authority::Authority;
+pub use existing::{Existing, existing};
 pub use mutual::MutualTls;
-pub use serving::addresses;
+pub use serving::{DUE, addresses};
 
 /// How far certificates reach back, for clients whose clock is behind.
 const BACKDATED: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);

@@ -183,8 +183,7 @@ impl<'a> Work<'a> {
         // What is somebody else's is not looked at from here on.
         dereferenced.children = dereferenced.children.controlled_by(&validated.uid);
         if registry.spec.suspend {
-            let looked = self.look(validated, &dereferenced).await;
-            return looked.unwrap_or_else(Outcome::Failed);
+            return self.look(validated, &dereferenced).await;
         }
         let advanced = Box::pin(self.advance(validated, &problems, &dereferenced)).await;
         match advanced {
@@ -255,34 +254,30 @@ impl<'a> Work<'a> {
         }))
     }
 
-    /// The same without a write but the one that frees the claim: what is missing stays missing. There are no problems.
-    async fn look(
-        &mut self,
-        validated: ValidatedRegistry,
-        dereferenced: &Dereferenced,
-    ) -> Result<Outcome, Failure> {
+    /// The same without a write but the one that frees the claim, so nothing is made either: what is missing stays
+    /// missing. There are no problems.
+    async fn look(&mut self, validated: ValidatedRegistry, dereferenced: &Dereferenced) -> Outcome {
         let (children, pods) = (&dereferenced.children, &dereferenced.pods);
-        let material = self.material(&validated, children, &children.cluster_ips())?;
-        let Some(expected) = Expectation::new(&material) else {
-            return Ok(Outcome::Problems(Vec::new()));
-        };
-        let answers = match children.admin.as_deref() {
-            Some(admin) => {
+        let existing = material::existing(&validated, children, self.now);
+        let admin = children.admin.as_deref();
+        let expected = admin.and_then(|_| Expectation::of_existing(&existing));
+        let answers = match (&expected, admin) {
+            (Some(expected), Some(admin)) => {
                 let access = probing::admin_access(&validated, admin);
                 let entrance = children.service.as_deref().and_then(Entrance::of);
                 let through = (validated.uid.as_str(), entrance);
-                let what = (&expected, &access);
+                let what = (expected, &access);
                 self.context
                     .memory
                     .probes
                     .ask(through, pods, what, self.now)
                     .await
             }
-            None => Answers::default(),
+            _ => Answers::default(),
         };
         let answered = (expected, answers);
-        let progress = Progress::suspended(validated, &material, dereferenced, answered);
-        Ok(Outcome::Suspended(Box::new(progress)))
+        let progress = Progress::suspended(validated, existing, dereferenced, answered);
+        Outcome::Suspended(Box::new(progress))
     }
 
     fn material(

@@ -13,12 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 
-use super::material::Material;
+use super::material::{Existing, Material};
 use super::observed::{is_ready, secret_value};
 use super::validate::ValidatedRegistry;
-use crate::certificates::normalize_serial;
+use crate::certificates::{CertificateFacts, normalize_serial};
+use crate::credentials::Credentials;
 use crate::digest;
 use crate::probe::{self, AdminAccess, RegistryReport};
+use crate::token_keys::TokenKeys;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const REGISTRY_PORT: u16 = 5000;
@@ -45,12 +47,22 @@ impl Expectation {
     /// Nothing where it is not known which certificate the pods have.
     pub fn new(material: &Material) -> Option<Self> {
         let serving = material.serving.as_ref()?;
-        Some(Self {
+        Some(Self::of(serving, &material.credentials, &material.token_keys))
+    }
+
+    /// Nothing where any of it is missing.
+    pub fn of_existing(existing: &Existing) -> Option<Self> {
+        let (serving, credentials) = (existing.serving.as_ref()?, existing.credentials.as_ref()?);
+        Some(Self::of(serving, credentials, existing.token_keys.as_ref()?))
+    }
+
+    fn of(serving: &CertificateFacts, credentials: &Credentials, token_keys: &TokenKeys) -> Self {
+        Self {
             certificate_serial: normalize_serial(&serving.serial_hex),
             not_after: serving.not_after,
-            users_sha256: digest::sha256(material.credentials.users_yaml()),
-            active_token_key: material.token_keys.active_id().to_owned(),
-        })
+            users_sha256: digest::sha256(credentials.users_yaml()),
+            active_token_key: token_keys.active_id().to_owned(),
+        }
     }
 }
 

@@ -36,15 +36,21 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
         Outcome::Problems(_) => Some(PROBLEM),
         Outcome::Failed(_) | Outcome::Hindered(..) => None,
         Outcome::Applied(progress) | Outcome::Suspended(progress) => {
-            // A certificate that ends is a problem to report, a managed one is renewed before.
-            let certificate = progress.renewal_at.unwrap_or(progress.expected.not_after);
+            // A certificate that ends is a problem to report, a managed one is renewed before. What is past already, as
+            // only under suspension, asks for nothing.
+            let end = progress.expected.as_ref().map(|expected| expected.not_after);
+            let certificate = [progress.renewal_at, end]
+                .into_iter()
+                .flatten()
+                .filter(|at| *at > now);
             let usual = if progress.problems.is_empty() {
                 SETTLED
             } else {
                 PROBLEM
             };
-            let mut next = usual.min(until(certificate));
-            if let Some(again) = waits.ask_again_after {
+            let mut next = certificate.map(until).fold(usual, Duration::min);
+            // Who has nothing to compare the answers with asks nobody.
+            if let Some(again) = waits.ask_again_after.filter(|_| progress.expected.is_some()) {
                 next = next.min(again);
             }
             if let Some(obstacle) = waits.obstacle_at {
@@ -80,5 +86,18 @@ mod tests {
         let due_in = Duration::from_secs(61);
         assert_eq!(next(Some(due_in)), Some(due_in));
         assert_eq!(next(None), Some(SETTLED));
+    }
+
+    #[test]
+    fn nobody_is_asked_again_while_there_is_nothing_to_expect() {
+        let soon = Duration::from_millis(250);
+        let waits = Waits {
+            ask_again_after: Some(soon),
+            ..Waits::default()
+        };
+        let (_, outcome) = pass(&minimal(), |_, _| {});
+        assert_eq!(next_visit(&outcome, waits, now()), Some(soon));
+        let (_, outcome) = pass(&minimal(), |_, progress| progress.expected = None);
+        assert_eq!(next_visit(&outcome, waits, now()), Some(SETTLED));
     }
 }

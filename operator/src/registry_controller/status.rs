@@ -18,7 +18,7 @@ use portolan_crds::v1alpha1::{
 
 use super::build::{Applied, Resources};
 use super::dereference::Dereferenced;
-use super::material::Material;
+use super::material::{Existing, Material};
 use super::observed::annotation;
 use super::probing::{Answer, Answers, Expectation, ServiceAnswer};
 use super::validate::{Problem, Tls, ValidatedRegistry};
@@ -78,10 +78,15 @@ pub struct Progress {
     pub registry: ValidatedRegistry,
     /// What is wrong although the rest is as it should be.
     pub problems: Vec<Problem>,
-    pub expected: Expectation,
+    /// Absent only under suspension, where something that it takes is missing.
+    pub expected: Option<Expectation>,
     pub renewal_at: Option<Timestamp>,
+    /// Why the certificate would be replaced, if suspension did not keep it.
+    pub objection: Option<&'static str>,
+    /// What is not there, and not made because of suspension.
+    pub missing: Vec<String>,
     pub knows_ca: bool,
-    pub active_slot: i32,
+    pub active_slot: Option<i32>,
     pub stateful_set: Option<StatefulSet>,
     pub claim: Option<PersistentVolumeClaim>,
     pub answers: Vec<Answer>,
@@ -100,39 +105,41 @@ impl Progress {
         (expected, answers): (Expectation, Answers),
     ) -> Self {
         Self {
+            registry,
+            problems,
+            expected: Some(expected),
+            renewal_at: material.renewal_at,
+            objection: None,
+            missing: Vec::new(),
+            knows_ca: material.ca_bundle.is_some(),
+            active_slot: Some(material.credentials.active_slot().number()),
             stateful_set: resources.stateful_set.clone(),
             claim,
-            problems,
-            ..Self::of(registry, material, expected, answers)
+            answers: answers.pods,
+            service: answers.service,
+            contested: Vec::new(),
         }
     }
 
     /// Without apply: what the watches show.
     pub fn suspended(
         registry: ValidatedRegistry,
-        material: &Material,
+        existing: Existing,
         dereferenced: &Dereferenced,
-        (expected, answers): (Expectation, Answers),
+        (expected, answers): (Option<Expectation>, Answers),
     ) -> Self {
-        let stateful_set = dereferenced.children.stateful_set.as_deref().cloned();
-        let claim = dereferenced.children.claim.as_deref().cloned();
+        let children = &dereferenced.children;
         Self {
-            stateful_set,
-            claim,
-            ..Self::of(registry, material, expected, answers)
-        }
-    }
-
-    fn of(registry: ValidatedRegistry, material: &Material, expected: Expectation, answers: Answers) -> Self {
-        Self {
+            registry,
             problems: Vec::new(),
             expected,
-            renewal_at: material.renewal_at,
-            knows_ca: material.ca_bundle.is_some(),
-            active_slot: material.credentials.active_slot().number(),
-            registry,
-            stateful_set: None,
-            claim: None,
+            renewal_at: existing.renewal_at,
+            objection: existing.objection,
+            missing: existing.missing,
+            knows_ca: existing.knows_ca,
+            active_slot: existing.credentials.map(|known| known.active_slot().number()),
+            stateful_set: children.stateful_set.as_deref().cloned(),
+            claim: children.claim.as_deref().cloned(),
             answers: answers.pods,
             service: answers.service,
             contested: Vec::new(),
@@ -242,28 +249,23 @@ fn describe(status: &mut RegistryStatus, progress: &Progress) {
         external: expose.hostnames.first().map(|host| expose.with_port(host)),
         ca_config_map_name: progress.knows_ca.then(|| names.ca_config_map()),
     });
+    let known_slot = status.credentials.take().and_then(|before| before.active_slot);
     status.credentials = Some(CredentialsStatus {
-        active_slot: Some(progress.active_slot),
+        active_slot: progress.active_slot.or(known_slot),
         push_secret_name: Some(names.push_secret()),
         pull_secret_name: Some(names.pull_secret()),
     });
-    let is_served = serving::is_served(progress);
+    let served = serving::served(progress);
     let before = status.tls.take().unwrap_or_default();
     let tls = TlsStatus {
-        not_after: if is_served {
-            Some(Time(progress.expected.not_after))
-        } else {
-            before.not_after
-        },
+        not_after: served.map(|served| Time(served.not_after)).or(before.not_after),
         renewal_time: match registry.tls {
             Tls::Managed(_) => progress.renewal_at.map(Time),
             Tls::Users(_) | Tls::Mounted { .. } => None,
         },
-        served_serial: if is_served {
-            Some(progress.expected.certificate_serial.clone())
-        } else {
-            before.served_serial
-        },
+        served_serial: served
+            .map(|served| served.certificate_serial.clone())
+            .or(before.served_serial),
     };
     // The API server makes null of an object whose last field goes, and then refuses it.
     status.tls = (tls != TlsStatus::default()).then_some(tls);

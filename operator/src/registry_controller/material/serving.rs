@@ -12,6 +12,9 @@ use crate::certificates::{self, CertificateAndKey, CertificateFacts, LeafRequest
 use crate::registry_controller::observed::Children;
 use crate::registry_controller::validate::{ManagedTls, ValidatedRegistry};
 
+/// The objection to a certificate that serves well for some time to come.
+pub const DUE: &str = "the certificate before it is due for renewal";
+
 pub(super) struct Serving {
     pub(super) authority: Option<Authority>,
     pub(super) leaf: Option<CertificateAndKey>,
@@ -64,8 +67,11 @@ impl Wanted {
     }
 
     /// A leaf that lasts as long as its authority can only be followed by a longer one once that is renewed itself.
-    fn renewal_of(&self, facts: &CertificateFacts, authority: &Authority) -> Timestamp {
+    pub(super) fn renewal_of(&self, facts: &CertificateFacts, authority: Option<&Authority>) -> Timestamp {
         let due = facts.not_after - self.renew_before;
+        let Some(authority) = authority else {
+            return due;
+        };
         let certificate = authority.current.certificate_pem.as_bytes();
         match certificates::inspect("ca.crt", certificate) {
             Ok(signer) if facts.not_after >= signer.not_after => due.max(last_third(&signer)),
@@ -74,7 +80,7 @@ impl Wanted {
     }
 
     /// Why the leaf cannot stay, if it cannot.
-    fn objection(
+    pub(super) fn objection(
         &self,
         facts: &CertificateFacts,
         authority: &Authority,
@@ -88,8 +94,8 @@ impl Wanted {
         if names != self.dns_names || addresses != self.ip_addresses {
             return Some("the names or addresses of the registry changed");
         }
-        if now >= self.renewal_of(facts, authority) {
-            return Some("the certificate before it is due for renewal");
+        if now >= self.renewal_of(facts, Some(authority)) {
+            return Some(DUE);
         }
         if signed_by(&authority.current.certificate_pem) {
             let expected = (facts.not_before + BACKDATED + self.duration).min(end_of(authority));
@@ -139,7 +145,7 @@ pub(super) fn managed(
         }
     };
     Ok(Serving {
-        renewal_at: Some(wanted.renewal_of(&facts, &authority)),
+        renewal_at: Some(wanted.renewal_of(&facts, Some(&authority))),
         ca_bundle: Some(authority.bundle()),
         authority: Some(authority),
         leaf: Some(leaf),

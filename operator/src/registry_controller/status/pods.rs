@@ -76,7 +76,9 @@ fn service_objection(progress: &Progress) -> Option<String> {
         Ok(served) => served == serial,
         Err(_) => true,
     };
-    let is_known = *serial == progress.expected.certificate_serial || progress.answers.iter().any(is_a_pods);
+    let expected = progress.expected.as_ref();
+    let is_expected = expected.is_some_and(|expected| expected.certificate_serial == *serial);
+    let is_known = is_expected || progress.answers.iter().any(is_a_pods);
     (!is_known).then(|| {
         format!(
             "Service {name} leads to something that is no pod of this Registry: {address} serves another certificate; \

@@ -9,17 +9,22 @@ use portolan_crds::conditions::{CREDENTIALS_READY, TLS_READY};
 
 use super::Progress;
 use crate::conditions::{Finding, Truth};
+use crate::registry_controller::material::DUE;
+use crate::registry_controller::probing::Expectation;
 use crate::registry_controller::validate::{Concern, Problem, Tls, UsersCertificate};
 
 /// A user's certificate that is about to end is worth a word; managed ones are renewed long before.
 const SOON: SignedDuration = SignedDuration::from_hours(72);
 
-pub(super) fn is_served(progress: &Progress) -> bool {
-    !progress.answers.is_empty()
-        && progress
-            .answers
-            .iter()
-            .all(|answer| answer.serves(&progress.expected))
+/// What is expected, if every ready pod serves it.
+pub(super) fn served(progress: &Progress) -> Option<&Expectation> {
+    let is_served = |expected: &&Expectation| progress.answers.iter().all(|answer| answer.serves(expected));
+    let has_answers = !progress.answers.is_empty();
+    progress
+        .expected
+        .as_ref()
+        .filter(|_| has_answers)
+        .filter(is_served)
 }
 
 pub(super) fn tls(
@@ -31,18 +36,13 @@ pub(super) fn tls(
     if let Some(problem) = problems.iter().find(|problem| problem.concern == Concern::Tls) {
         return Finding::new(TLS_READY, Truth::False, problem.reason, &problem.message);
     }
-    let Some(progress) = progress else {
+    let Some((progress, expected)) = progress.and_then(with_expectation) else {
         return kept.clone();
     };
-    if is_served(progress) {
-        let until = progress.expected.not_after;
+    if let Some(served) = served(progress) {
+        let until = served.not_after;
         return match &progress.registry.tls {
-            Tls::Managed(_) => Finding::new(
-                TLS_READY,
-                Truth::True,
-                ISSUED,
-                format!("every pod serves the certificate that holds until {until}"),
-            ),
+            Tls::Managed(_) => managed(until, progress.objection, now),
             Tls::Users(certificate) if until.duration_since(now) < SOON => {
                 let name = &certificate.secret_name;
                 let message = format!("the certificate of Secret {name} ends at {until}: replace it before");
@@ -58,10 +58,7 @@ pub(super) fn tls(
             }
         };
     }
-    let lagging = progress
-        .answers
-        .iter()
-        .find(|answer| !answer.serves(&progress.expected));
+    let lagging = progress.answers.iter().find(|answer| !answer.serves(expected));
     let message = match lagging.map(|answer| (&answer.pod, &answer.certificate_serial)) {
         None => "no pod is ready to serve the certificate".to_owned(),
         Some((pod, Ok(_))) => {
@@ -72,14 +69,34 @@ pub(super) fn tls(
     Finding::new(TLS_READY, Truth::False, NOT_YET_LOADED, message)
 }
 
+/// Only suspension leaves an objection.
+fn managed(until: Timestamp, objection: Option<&'static str>, now: Timestamp) -> Finding {
+    let waits = "waits until spec.suspend is false";
+    let wrong = |message| Finding::new(TLS_READY, Truth::False, NOT_YET_LOADED, message);
+    let right = |message| Finding::new(TLS_READY, Truth::True, ISSUED, message);
+    match objection {
+        _ if until <= now => wrong(format!(
+            "the certificate that every pod serves ended at {until}, and its renewal {waits}"
+        )),
+        None => right(format!(
+            "every pod serves the certificate that holds until {until}"
+        )),
+        Some(DUE) => right(format!(
+            "every pod serves the certificate that holds until {until}; its renewal is due and {waits}"
+        )),
+        Some(why) => wrong(format!("a new certificate is needed and {waits}: {why}")),
+    }
+}
+
+fn with_expectation(progress: &Progress) -> Option<(&Progress, &Expectation)> {
+    Some((progress, progress.expected.as_ref()?))
+}
+
 pub(super) fn credentials(progress: Option<&Progress>, kept: &Finding) -> Finding {
-    let Some(progress) = progress else {
+    let Some((progress, expected)) = progress.and_then(with_expectation) else {
         return kept.clone();
     };
-    let lagging = progress
-        .answers
-        .iter()
-        .find(|answer| !answer.accepts(&progress.expected));
+    let lagging = progress.answers.iter().find(|answer| !answer.accepts(expected));
     let message = match lagging.map(|answer| (&answer.pod, &answer.report)) {
         None if progress.answers.is_empty() => "no pod is ready to accept the credentials".to_owned(),
         None => {

@@ -193,6 +193,14 @@ fn suspended(progress: &Progress, parts: &Parts) -> Verdict {
             message: "the spec changed, and spec.suspend keeps the change from the pods".to_owned(),
         };
     }
+    if !progress.missing.is_empty() {
+        let missing = progress.missing.join(", ");
+        return Verdict::Held {
+            message: format!(
+                "reconciliation is suspended; missing or damaged until spec.suspend is false: {missing}"
+            ),
+        };
+    }
     let parts = [&parts.available, &parts.storage, &parts.tls, &parts.credentials];
     match parts.into_iter().find(|part| !part.is_true()) {
         Some(part) => Verdict::Held {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::conditions::{find, is_true, violations};
 use crate::probe::RegistryReport;
+use crate::registry_controller::material;
 use crate::registry_controller::observed::Children;
 use crate::registry_controller::test_support::{
     CLUSTER_IP, UID, claim, dereferenced, first_pass, minimal, now, object, observed, registry, renew,
@@ -53,7 +54,8 @@ pub(in crate::registry_controller) fn pass(
         pods: vec![answer],
         service: None,
     };
-    let mut progress = Progress::suspended(validated, &material, &seen, (expected, answers));
+    let existing = material::existing(&validated, &seen.children, now());
+    let mut progress = Progress::suspended(validated, existing, &seen, (Some(expected), answers));
     change(&mut seen, &mut progress);
     (seen, Outcome::Applied(Box::new(progress)))
 }
