@@ -129,6 +129,33 @@ async fn retained_claim_is_owned_by_nobody_and_carries_the_uid() {
 }
 
 #[tokio::test]
+async fn label_that_somebody_takes_off_the_claim_comes_back() {
+    let scene = Scene::new("claim-label").await;
+    let registry = scene
+        .registry("depot", json!({"storage": {"volume": {"size": "1Gi"}}}))
+        .await;
+    scene.all_children("depot").await;
+    // Its name and UID are written down by the pass after the one that made it.
+    until("the claim is remembered", async || {
+        let credentials = scene.read("Secret", "depot-credentials").await;
+        let annotations = credentials.metadata.annotations?;
+        annotations.contains_key("portolan.dev/used-claim").then_some(())
+    })
+    .await;
+    for value in [json!(null), json!("somebody-elses")] {
+        let edit = json!({"metadata": {"labels": {"portolan.dev/registry-uid": value}}});
+        scene.edit("PersistentVolumeClaim", "depot-data", &edit).await;
+        until("the claim carries the UID again", async || {
+            let labels = claim(&scene, "depot-data").await.metadata.labels?;
+            (labels.get("portolan.dev/registry-uid") == registry.metadata.uid.as_ref()).then_some(())
+        })
+        .await;
+    }
+    let status = scene.registries().get("depot").await.unwrap().status.unwrap();
+    assert_eq!(condition(&status, "Stalled").0, "");
+}
+
+#[tokio::test]
 async fn claim_follows_the_deletion_policy() {
     let scene = Scene::new("policy").await;
     let spec = json!({"deletionPolicy": "Delete", "storage": {"volume": {"size": "1Gi"}}});

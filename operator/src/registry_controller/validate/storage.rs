@@ -158,7 +158,10 @@ fn check(
     dereferenced: &Dereferenced,
 ) -> Result<(), Problem> {
     let adopted = volume.existing_claim_name.is_some();
-    check_ownership(claim, name, uid, adopted, dereferenced)?;
+    // What we wrote down with a UID says more than a label, which gets lost; only another user of the claim says more.
+    if dereferenced.claim_user.is_some() || !remembered.is_some_and(memory::has_uid) {
+        check_ownership(claim, name, uid, (adopted, remembered.is_some()), dereferenced)?;
+    }
     if let Some(remembered) = remembered {
         memory::check_same(claim, name, uid, remembered)?;
     }
@@ -220,7 +223,7 @@ fn check_ownership(
     claim: &PersistentVolumeClaim,
     name: &str,
     uid: &str,
-    adopted: bool,
+    (adopted, was_there): (bool, bool),
     dereferenced: &Dereferenced,
 ) -> Result<(), Problem> {
     let of = claim
@@ -238,6 +241,14 @@ fn check_ownership(
             ),
         )),
         _ if adopted => Ok(()),
+        // The status says that there was a claim, and so forbids to name another one.
+        _ if was_there => Err(unusable(
+            FOREIGN_OBJECT_CONFLICT,
+            format!(
+                "claim {name} does not carry the label of this Registry, which has used a claim of that name: label it \
+                 {REGISTRY_UID}={uid} if it holds the images"
+            ),
+        )),
         (Some(_), None) => Err(unusable(
             CLAIM_OF_ANOTHER_REGISTRY,
             format!(
@@ -339,3 +350,6 @@ fn check_size(field: &str, size: Option<&str>) -> Result<(), Problem> {
 fn unusable(reason: &'static str, message: impl Into<String>) -> Problem {
     Problem::unusable(Concern::Storage, reason, message)
 }
+
+#[cfg(test)]
+mod tests;

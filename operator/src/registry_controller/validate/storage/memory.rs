@@ -39,7 +39,11 @@ pub(super) fn remembered(registry: &Registry, uid: &str, dereferenced: &Derefere
 
 /// As it is written on children: what only the status remembers has no UID.
 pub(super) fn with_uid(remembered: Option<String>) -> Option<String> {
-    remembered.filter(|text| text.contains('/'))
+    remembered.filter(|text| has_uid(text))
+}
+
+pub(super) fn has_uid(remembered: &str) -> bool {
+    remembered.contains('/')
 }
 
 /// Another claim in the place of the remembered one may be empty. The label says that a person has restored the images.
