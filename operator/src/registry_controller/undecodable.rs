@@ -37,7 +37,7 @@ pub(super) async fn pass(
     let known = object.data.get("status").cloned().unwrap_or_default();
     let status = status(&known, error, metadata.generation.unwrap_or_default(), now);
     if metadata.deletion_timestamp.is_none() && status != known {
-        update_status::apply(&api, metadata, &status).await?;
+        update_status::apply(&api, &object.metadata, &status).await?;
     }
     released.map_err(|error| Failure::from(&error).into())
 }

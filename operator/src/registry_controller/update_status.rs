@@ -1,5 +1,8 @@
 //! Writes a Registry's status: one server-side apply by a field manager of its own, and none when nothing differs.
 //! In: the status as computed, the status as last known. IO.
+//!
+//! The write names the version that the status was computed from. A UID would guard nothing: the API server ignores the
+//! metadata that comes with a status, so the status of a Registry that was deleted would end on the next one of its name.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +43,20 @@ impl Written {
             .unwrap_or_default()
     }
 
+    /// The newest version that is known: the write must find it, or what it was computed from is not so any more.
+    fn newest_version(&self, metadata: &ObjectMeta) -> Option<String> {
+        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = metadata
+            .uid
+            .as_ref()
+            .and_then(|uid| written.get(uid))
+            .map(|(version, _)| *version)
+            .filter(|version| *version > version_of(metadata));
+        newer
+            .map(|version| version.to_string())
+            .or_else(|| metadata.resource_version.clone())
+    }
+
     /// Drops what belongs to Registries that are gone.
     pub fn retain(&self, is_alive: impl Fn(&str) -> bool) {
         self.0
@@ -59,7 +76,8 @@ impl Written {
     }
 }
 
-/// `known` is what `status` was computed from. Whether something was written.
+/// `known` is what `status` was computed from. Whether something was written: not where the object has changed meanwhile,
+/// which is an event and so leads to another pass.
 pub async fn update_status(
     client: &Client,
     written: &Written,
@@ -70,7 +88,11 @@ pub async fn update_status(
     if status == known {
         return Ok(false);
     }
-    let answer = apply(&statuses(client, metadata), metadata, &json!(status)).await?;
+    let based_on = ObjectMeta {
+        resource_version: written.newest_version(metadata),
+        ..metadata.clone()
+    };
+    let answer = apply(&statuses(client, metadata), &based_on, &json!(status)).await?;
     if let Some(answer) = &answer {
         written.remember(&answer.metadata, status);
     }
@@ -83,26 +105,30 @@ pub(super) fn statuses(client: &Client, metadata: &ObjectMeta) -> Api<DynamicObj
     Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Registry>(&()))
 }
 
-/// Nothing where the object is no longer there.
+/// Nothing where the object is no longer there in the version of `metadata`.
 pub(super) async fn apply(
     api: &Api<DynamicObject>,
     metadata: &ObjectMeta,
     status: &Value,
 ) -> Result<Option<DynamicObject>, UpdateStatusError> {
     let name = metadata.name.clone().unwrap_or_default();
-    let body = json!({
-        "apiVersion": Registry::api_version(&()),
-        "kind": Registry::kind(&()),
-        "metadata": {"name": name, "uid": metadata.uid},
-        "status": status,
-    });
     let params = PatchParams::apply(FIELD_MANAGER_REGISTRY_STATUS).force();
-    match api.patch_status(&name, &params, &Patch::Apply(&body)).await {
+    let body = Patch::Apply(body(metadata, status));
+    match api.patch_status(&name, &params, &body).await {
         Ok(answer) => Ok(Some(answer)),
-        // Deleted, or deleted and created again: there is nothing to write to, or another pass will.
+        // Deleted, changed, or deleted and created again: there is nothing to write to, or another pass will.
         Err(kube::Error::Api(refusal)) if refusal.is_not_found() || refusal.is_conflict() => Ok(None),
         Err(source) => Err(failed(name, source)),
     }
+}
+
+fn body(metadata: &ObjectMeta, status: &Value) -> Value {
+    json!({
+        "apiVersion": Registry::api_version(&()),
+        "kind": Registry::kind(&()),
+        "metadata": {"name": metadata.name, "resourceVersion": metadata.resource_version},
+        "status": status,
+    })
 }
 
 pub(super) fn failed(name: String, source: kube::Error) -> UpdateStatusError {
@@ -152,6 +178,22 @@ mod tests {
         assert_eq!(newest("9").as_deref(), Some("written"));
         assert_eq!(newest("10").as_deref(), Some("shown"));
         assert_eq!(newest("11").as_deref(), Some("shown"));
+    }
+
+    #[test]
+    fn status_is_for_the_newest_version_that_is_known() {
+        let written = Written::default();
+        let version = |shown: &str| written.newest_version(&metadata(shown));
+        assert_eq!(version("9").as_deref(), Some("9"));
+        written.remember(&metadata("10"), &status("written"));
+        assert_eq!(version("9").as_deref(), Some("10"));
+        assert_eq!(version("11").as_deref(), Some("11"));
+    }
+
+    #[test]
+    fn write_names_the_version_that_the_status_was_computed_from() {
+        let body = body(&metadata("9"), &json!({}));
+        assert_eq!(body["metadata"]["resourceVersion"], "9");
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod foreign;
 mod held;
 mod leadership;
 mod maintained;
+mod namesake;
 mod operator;
 mod own_name;
 mod restart;
