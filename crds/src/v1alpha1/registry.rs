@@ -82,7 +82,8 @@ use super::{ExposeSpec, PodSpec, RegistryStatus, StorageSpec, TlsSpec, rules};
 #[x_kube(validation = rules::storage_is_written())]
 pub struct RegistrySpec {
     /// Write true to freeze the registry as it is: it keeps serving, its status is still reported (Suspended=True),
-    /// but changes of the spec and repairs wait until this is false again. One thing does not wait: a claim that
+    /// but changes of the spec, repairs and the renewal of its certificate wait until this is false again; a managed
+    /// certificate ends at last (see `status.tls.notAfter`). One thing does not wait: a claim that
     /// `deletionPolicy: Retain` is to keep stops being owned at once.
     #[serde(default)]
     pub suspend: bool,
@@ -95,8 +96,9 @@ pub struct RegistrySpec {
     /// What happens to the images when this Registry is deleted. Retain (the default) keeps the claim, and a new
     /// Registry can take it over with `storage.volume.existingClaimName`; Delete removes it. A claim named in
     /// `existingClaimName` is never deleted. Deleting the whole namespace deletes the claim whatever is written here.
-    /// After a change from Delete to Retain, wait until the claim has no `metadata.ownerReferences` any more before
-    /// you delete the Registry: the operator removes them as the first thing it does, but it must be running.
+    /// After a change, wait until the claim's `metadata.ownerReferences` follow it (none under Retain, this Registry
+    /// under Delete) before you delete the Registry: the operator must be running to write them. To Retain they follow
+    /// first of all, to Delete only while the Registry is not suspended.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
