@@ -190,10 +190,10 @@ pub(super) fn renewal_is_before_the_end() -> Rule {
     );
     Rule::new(format!(
         "!has(self.renewBefore) || !self.renewBefore.matches('{DURATION}') || !{life}.matches('{DURATION}') \
-         || duration(self.renewBefore) < duration({life})"
+         || duration(self.renewBefore) <= duration({life}) - duration('30s')"
     ))
     .message(Message::Expression(format!(
-        "'must be less than the duration of the certificate, which is ' + {life} + ', for example a third of it'"
+        "'must be at least 30s less than the duration of the certificate, which is ' + {life} + ', for example a third of it'"
     )))
     .reason(Reason::FieldValueInvalid)
     .field_path(".renewBefore")

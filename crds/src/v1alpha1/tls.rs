@@ -44,8 +44,8 @@ pub struct ManagedTls {
     #[x_kube(validation = rules::is_duration("2160h"), validation = rules::is_certificate_life())]
     pub duration: Option<String>,
 
-    /// How long before its end a certificate is renewed, for example `720h`; at least `1m` and less than `duration`.
-    /// Default: a third of `duration`.
+    /// How long before its end a certificate is renewed, for example `720h`; at least `1m`, and at least 30 s less than
+    /// `duration`. Default: a third of `duration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = rules::is_duration("720h"), validation = rules::is_at_least_one_minute())]

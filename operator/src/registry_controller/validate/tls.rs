@@ -12,6 +12,9 @@ use crate::names::Names;
 use crate::registry_controller::dereference::Dereferenced;
 use crate::registry_controller::observed::{Children, Reference, made_for, secret_value};
 
+/// How long a certificate is in use before its renewal: with less, one would follow the other.
+const SHORTEST_USE: SignedDuration = SignedDuration::from_secs(30);
+
 /// The volume of the pod template that holds the certificate.
 pub const TLS_VOLUME: &str = "tls";
 
@@ -202,11 +205,11 @@ fn managed(spec: Option<&ManagedSpec>) -> Result<ManagedTls, Problem> {
         Some(text) => parse("renewBefore", text)?,
         None => whole_seconds(duration / 3),
     };
-    if duration < SignedDuration::from_mins(10) || renew_before >= duration {
+    if duration < SignedDuration::from_mins(10) || renew_before > duration - SHORTEST_USE {
         return Err(Problem::unusable(
             Concern::Tls,
             INVALID_SPEC,
-            "spec.tls.managed needs a duration of at least 10m and a renewBefore that is less than it",
+            "spec.tls.managed needs a duration of at least 10m and a renewBefore that is at least 30s less than it",
         ));
     }
     Ok(ManagedTls {

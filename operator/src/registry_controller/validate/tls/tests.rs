@@ -132,6 +132,17 @@ fn hostnames_are_what_a_users_certificate_must_cover() {
 }
 
 #[test]
+fn certificate_is_used_for_half_a_minute_before_its_renewal() {
+    let refused = |renew_before: &str| {
+        let tls = format!("{{managed: {{duration: 10m, renewBefore: {renew_before}}}}}");
+        let spec = format!("{{storage: {{ephemeral: {{}}}}, tls: {tls}}}");
+        validated(&registry(&spec), &Dereferenced::default()).is_err()
+    };
+    assert!(!refused("9m30s"));
+    assert!(refused("9m31s") && refused("10m"));
+}
+
+#[test]
 fn fractions_of_a_second_are_left_out() {
     let spec = "{storage: {ephemeral: {}}, tls: {managed: {duration: 10000.5s, renewBefore: 1500ms}}}";
     let tls = validated(&registry(spec), &Dereferenced::default()).unwrap().tls;
