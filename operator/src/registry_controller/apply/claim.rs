@@ -1,8 +1,8 @@
 //! The claim, which follows rules of its own. In: `Claim`, the claim as observed. Out: the claim as it is now. IO.
 //!
-//! It is created by POST with its whole spec, which can never change afterwards. Later patches come from a field manager
-//! of their own that owns nothing but the label, the size and, under Delete, the owner reference; so a Registry that
-//! takes over the claim of another one never touches the rest. It is never deleted here, and was released before.
+//! It is created by POST with its whole spec, which can never change afterwards, and with its owner. Later patches come from
+//! a field manager of their own that owns nothing but the label, the size and, under Delete, the owner reference; so a
+//! Registry that takes over the claim of another one never touches the rest. It is never deleted here, and was released before.
 
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
@@ -17,7 +17,7 @@ use super::{ApplyError, Writer};
 use crate::labels::{self, FIELD_MANAGER_REGISTRY, Labels, REGISTRY_UID};
 use crate::quantity;
 use crate::registry_controller::observed::{is_controlled_by, requested};
-use crate::registry_controller::validate::{Claim, ClaimPlan};
+use crate::registry_controller::validate::{Claim, ClaimPlan, ValidatedRegistry};
 
 pub(super) const FIELD_MANAGER: &str = "portolan-operator/claim";
 
@@ -47,15 +47,8 @@ impl Writer<'_> {
         Ok(patched)
     }
 
-    fn claim_labels(&self) -> Labels {
-        let mut all = labels::child_labels(&self.registry.names);
-        all.insert(REGISTRY_UID.to_owned(), self.registry.uid.clone());
-        all
-    }
-
     fn agrees(&self, claim: &Claim, observed: &PersistentVolumeClaim, request: Option<&str>) -> bool {
-        let has_labels = self
-            .claim_labels()
+        let has_labels = claim_labels(self.registry)
             .iter()
             .all(|(key, value)| observed.labels().get(key) == Some(value));
         let same_size = match (request, requested(observed)) {
@@ -73,24 +66,7 @@ impl Writer<'_> {
         size: &str,
         class: Option<&str>,
     ) -> Result<PersistentVolumeClaim, ApplyError> {
-        let body = PersistentVolumeClaim {
-            metadata: ObjectMeta {
-                name: Some(claim.name.clone()),
-                namespace: Some(self.registry.names.namespace().to_owned()),
-                labels: Some(self.claim_labels()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(PersistentVolumeClaimSpec {
-                access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-                storage_class_name: class.map(str::to_owned),
-                resources: Some(VolumeResourceRequirements {
-                    requests: Some([("storage".to_owned(), Quantity(size.to_owned()))].into()),
-                    limits: None,
-                }),
-                ..PersistentVolumeClaimSpec::default()
-            }),
-            status: None,
-        };
+        let body = new_claim(self.registry, claim, (size, class));
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER_REGISTRY.to_owned()),
             dry_run: false,
@@ -116,7 +92,7 @@ impl Writer<'_> {
         let mut body = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim.name, "uid": observed.metadata.uid, "labels": self.claim_labels()},
+            "metadata": {"name": claim.name, "uid": observed.metadata.uid, "labels": claim_labels(self.registry)},
         });
         if claim.owned {
             body["metadata"]["ownerReferences"] = json!([self.registry.owner]);
@@ -143,6 +119,39 @@ impl Writer<'_> {
     }
 }
 
+fn claim_labels(registry: &ValidatedRegistry) -> Labels {
+    let mut all = labels::child_labels(&registry.names);
+    all.insert(REGISTRY_UID.to_owned(), registry.uid.clone());
+    all
+}
+
+/// With its owner from the start: a Registry may be deleted before there is a second write.
+fn new_claim(
+    registry: &ValidatedRegistry,
+    claim: &Claim,
+    (size, class): (&str, Option<&str>),
+) -> PersistentVolumeClaim {
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(claim.name.clone()),
+            namespace: Some(registry.names.namespace().to_owned()),
+            labels: Some(claim_labels(registry)),
+            owner_references: claim.owned.then(|| vec![registry.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: class.map(str::to_owned),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), Quantity(size.to_owned()))].into()),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}
+
 fn stale(claim: &Claim) -> ApplyError {
     ApplyError::Stale {
         kind: "claim".to_owned(),
@@ -155,5 +164,29 @@ fn failed(verb: &'static str, claim: &Claim, source: kube::Error) -> ApplyError 
         verb,
         name: claim.name.clone(),
         source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry_controller::dereference::Dereferenced;
+    use crate::registry_controller::test_support::{UID, registry, validated};
+    use crate::registry_controller::validate::Storage;
+
+    #[test]
+    fn new_claim_has_its_owner_from_the_first_write_exactly_where_it_goes_with_the_registry() {
+        let owners = |policy: &str| {
+            let spec = format!("{{deletionPolicy: {policy}, storage: {{volume: {{size: 20Gi}}}}}}");
+            let registry = validated(&registry(&spec), &Dereferenced::default()).unwrap();
+            let Storage::Claim(claim) = &registry.storage else {
+                panic!("no claim")
+            };
+            let made = new_claim(&registry, claim, ("20Gi", None));
+            let owners = made.metadata.owner_references.unwrap_or_default();
+            owners.into_iter().map(|owner| owner.uid).collect::<Vec<_>>()
+        };
+        assert_eq!(owners("Delete"), [UID]);
+        assert_eq!(owners("Retain"), Vec::<String>::new());
     }
 }
