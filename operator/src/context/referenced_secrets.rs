@@ -19,10 +19,11 @@ struct Entry {
 }
 
 impl ReferencedSecrets {
-    /// The Secret as it was read, unless the watch has shown another version since.
+    /// The Secret as it was read, unless the watch has shown another version since. Who gets nothing reads it now; what the
+    /// watch shows meanwhile is noted, since the answer may be older.
     pub fn current(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
-        let entries = self.entries();
-        let entry = entries.get(&key(namespace, name))?;
+        let mut entries = self.entries();
+        let entry = entries.entry(key(namespace, name)).or_default();
         let read = entry.read.clone()?;
         let is_current = entry.seen_version.is_none() || entry.seen_version == read.metadata.resource_version;
         is_current.then_some(read)
@@ -33,7 +34,7 @@ impl ReferencedSecrets {
         self.entries().entry(key(namespace, name)).or_default().read = Some(secret);
     }
 
-    /// Notes what the watch showed. Only what was read before needs the note.
+    /// Notes what the watch showed. Only what was asked for before needs the note.
     pub fn saw(&self, namespace: &str, name: &str, version: Option<String>) {
         if let Some(entry) = self.entries().get_mut(&key(namespace, name)) {
             entry.seen_version = version;
@@ -73,6 +74,17 @@ mod tests {
         secrets.saw("team-a", "cert", Some("1".to_owned()));
         assert!(secrets.current("team-a", "cert").is_some());
         secrets.saw("team-a", "cert", Some("2".to_owned()));
+        assert!(secrets.current("team-a", "cert").is_none());
+        secrets.remember("team-a", "cert", secret("2"));
+        assert!(secrets.current("team-a", "cert").is_some());
+    }
+
+    #[test]
+    fn answer_that_is_older_than_what_the_watch_showed_meanwhile_does_not_count() {
+        let secrets = ReferencedSecrets::default();
+        assert!(secrets.current("team-a", "cert").is_none());
+        secrets.saw("team-a", "cert", Some("2".to_owned()));
+        secrets.remember("team-a", "cert", secret("1"));
         assert!(secrets.current("team-a", "cert").is_none());
         secrets.remember("team-a", "cert", secret("2"));
         assert!(secrets.current("team-a", "cert").is_some());
