@@ -44,6 +44,8 @@ pub struct Election {
     now: fn() -> Timestamp,
     /// The holder's last sign of life and when we saw it first.
     seen: Option<(LeaseSpec, Instant)>,
+    /// When the request for the last renewal was made.
+    renewed_at: Option<Instant>,
 }
 
 /// What to do about a Lease.
@@ -75,14 +77,19 @@ impl Election {
             timing,
             now,
             seen: None,
+            renewed_at: None,
         }
     }
 
     /// Ends when we lead. Errors are logged and tried again: a candidate that cannot ask waits.
     pub async fn acquire(&mut self) {
         loop {
+            let began_at = Instant::now();
             match self.attempt().await {
-                Ok(true) => return,
+                Ok(true) => {
+                    self.renewed_at = Some(began_at);
+                    return;
+                }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(lease = self.name, error = %error, "cannot ask for the lease"),
             }
@@ -90,10 +97,11 @@ impl Election {
         }
     }
 
-    /// Renews; ends when we no longer lead, at the latest a renewal deadline after the last renewal.
+    /// Renews; ends when we no longer lead, at the latest a renewal deadline after the last renewal. Can be dropped and
+    /// called again, which does not give us more time.
     pub async fn hold(&mut self) {
-        let mut renewed_at = Instant::now();
         loop {
+            let renewed_at = *self.renewed_at.get_or_insert_with(Instant::now);
             let deadline = renewed_at + self.timing.renew_deadline;
             if timeout_at(deadline, sleep(self.timing.retry_period))
                 .await
@@ -103,7 +111,7 @@ impl Election {
             }
             let began_at = Instant::now();
             match timeout_at(deadline, self.attempt()).await {
-                Ok(Ok(true)) => renewed_at = began_at,
+                Ok(Ok(true)) => self.renewed_at = Some(began_at),
                 Ok(Ok(false)) => {
                     tracing::error!(lease = self.name, "another process took the lease");
                     return;
@@ -288,6 +296,14 @@ mod tests {
         assert_eq!(renewed.lease_transitions, taken.lease_transitions);
         let retaken = election("other").record(Some(&renewed));
         assert_eq!(retaken.lease_transitions, Some(1));
+    }
+
+    #[tokio::test]
+    async fn hold_that_is_called_again_still_counts_from_the_last_renewal() {
+        let mut me = election("me");
+        me.renewed_at = Instant::now().checked_sub(me.timing.renew_deadline);
+        let held = tokio::time::timeout(me.timing.retry_period / 2, me.hold());
+        assert!(held.await.is_ok());
     }
 
     #[tokio::test]

@@ -150,21 +150,12 @@ pub async fn run(
     let (stopping, stopped) = watch::channel(false);
     let controllers = controllers(args, &client, &scopes, &monitor, &metrics, &stopped);
     let mut controllers = std::pin::pin!(controllers);
-    let end = {
-        let lost = async {
-            match &mut election {
-                Some(election) => election.hold().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = lost => End::LeadershipLost,
-            stuck = watchdog(&monitor, WATCHDOG_PERIOD) => End::Stuck(stuck),
-            () = &mut controllers => End::Stuck(vec!["all".to_owned()]),
-            () = &mut stop => End::Clean,
-        }
+    let mut end = tokio::select! {
+        () = leadership_lost(&mut election) => End::LeadershipLost,
+        stuck = watchdog(&monitor, WATCHDOG_PERIOD) => End::Stuck(stuck),
+        () = &mut controllers => End::Stuck(vec!["all".to_owned()]),
+        () = &mut stop => End::Clean,
     };
-    metrics.leads(false);
     if end == End::Clean {
         tracing::info!("stopping");
         let _ = stopping.send(true);
@@ -174,14 +165,34 @@ pub async fn run(
         } else {
             STOP_TIMEOUT_WITHOUT_LISTS
         };
-        if tokio::time::timeout(limit, &mut controllers).await.is_err() {
-            tracing::warn!("some passes did not end in time");
-        }
-        if let Some(election) = &mut election {
-            election.release().await;
-        }
+        end = wind_down(&mut controllers, leadership_lost(&mut election), limit).await;
+    }
+    metrics.leads(false);
+    if let (End::Clean, Some(election)) = (&end, &mut election) {
+        election.release().await;
     }
     Ok(end)
+}
+
+/// Ends when somebody else may lead; never where nobody is elected.
+async fn leadership_lost(election: &mut Option<Election>) {
+    match election {
+        Some(election) => election.hold().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets the passes that run come to their end, for as long as nobody else may lead: they write.
+async fn wind_down(passes: impl Future<Output = ()>, lost: impl Future<Output = ()>, limit: Duration) -> End {
+    tokio::select! {
+        () = lost => return End::LeadershipLost,
+        ended = tokio::time::timeout(limit, passes) => {
+            if ended.is_err() {
+                tracing::warn!("some passes did not end in time");
+            }
+        }
+    }
+    End::Clean
 }
 
 fn election(args: &RunArgs, client: &Client, identity: String, now: fn() -> Timestamp) -> Election {
@@ -339,6 +350,18 @@ mod tests {
         let stuck = watchdog(&monitor, period).await;
         assert_eq!(stuck, ["pods"]);
         assert_eq!(End::Stuck(stuck).exit_code(), ExitCode::from(5));
+    }
+
+    #[tokio::test]
+    async fn passes_that_run_at_the_end_are_given_up_when_somebody_else_may_lead() {
+        let (never, at_once) = (std::future::pending::<()>, || std::future::ready(()));
+        let end = tokio::time::timeout(STOP_TIMEOUT / 4, wind_down(never(), at_once(), STOP_TIMEOUT));
+        assert_eq!(end.await, Ok(End::LeadershipLost));
+        assert_eq!(wind_down(at_once(), never(), STOP_TIMEOUT).await, End::Clean);
+        assert_eq!(
+            wind_down(never(), never(), Duration::from_millis(1)).await,
+            End::Clean
+        );
     }
 
     #[test]
