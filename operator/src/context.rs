@@ -7,24 +7,41 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
-use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource as _};
 use portolan_crds::v1alpha1::Registry;
+use thiserror::Error;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 
 use crate::apply::Applier;
 use crate::backoff::Backoff;
 use crate::events::Publisher;
 use crate::labels;
 use crate::metrics::Metrics;
-use crate::streams::Streams;
+use crate::streams::{Monitor, Streams};
 
 pub use referenced_secrets::ReferencedSecrets;
 
 /// How long one pass may take before it is given up and tried again.
 pub const PASS_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a pass waits for the first lists: so that it can still say which are missing.
+const LISTS_DEADLINE: Duration = Duration::from_secs(25);
+/// How often it looks whether one of them is refused.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Why a pass cannot know which children exist.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum NotFilled {
+    #[error("a watch has ended")]
+    WatchEnded,
+    #[error("not allowed to list and watch {}; grant both to the operator's ServiceAccount", .0.join(", "))]
+    Refused(Vec<String>),
+    #[error("the API server has not listed {} yet", .0.join(", "))]
+    Late(Vec<String>),
+}
 
 /// What the operator was started with, as far as it shapes registries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +63,12 @@ pub struct Stores {
     pub secrets: Store<Secret>,
     pub claims: Store<PersistentVolumeClaim>,
     pub pods: Store<Pod>,
+    monitor: Monitor,
     filled: Arc<OnceCell<()>>,
 }
 
 impl Stores {
-    pub fn of(streams: &Streams) -> Self {
+    pub fn of(streams: &Streams, monitor: &Monitor) -> Self {
         Self {
             registries: streams.registries.store.clone(),
             stateful_sets: streams.stateful_sets.store.clone(),
@@ -60,15 +78,29 @@ impl Stores {
             secrets: streams.secrets.store.clone(),
             claims: streams.claims.store.clone(),
             pods: streams.pods.store.clone(),
+            monitor: monitor.clone(),
             filled: Arc::default(),
         }
     }
 
     /// Returns once every store of children was filled: a half-filled one looks like missing children. The controller
     /// itself waits for the Registries.
-    pub async fn filled(&self) -> Result<(), WriterDropped> {
+    pub async fn filled(&self) -> Result<(), NotFilled> {
         // A store wakes only the last task that waits for it, so one waits for all.
-        self.filled.get_or_try_init(|| self.wait()).await.copied()
+        let mut filled = std::pin::pin!(self.filled.get_or_try_init(|| self.wait()));
+        let deadline = Instant::now() + LISTS_DEADLINE;
+        loop {
+            if let Ok(ended) = timeout(LOOK, &mut filled).await {
+                return ended.copied().map_err(|_| NotFilled::WatchEnded);
+            }
+            let refused = of_children(self.monitor.refused_first_lists());
+            if !refused.is_empty() {
+                return Err(NotFilled::Refused(refused));
+            }
+            if Instant::now() >= deadline {
+                return Err(NotFilled::Late(of_children(self.monitor.missing_first_lists())));
+            }
+        }
     }
 
     async fn wait(&self) -> Result<(), WriterDropped> {
@@ -80,6 +112,21 @@ impl Stores {
         self.claims.wait_until_ready().await?;
         self.pods.wait_until_ready().await
     }
+}
+
+/// Other watches keep no pass waiting.
+fn of_children(resources: Vec<String>) -> Vec<String> {
+    let waited_for = [
+        StatefulSet::plural(&()),
+        Service::plural(&()),
+        ServiceAccount::plural(&()),
+        ConfigMap::plural(&()),
+        Secret::plural(&()),
+        PersistentVolumeClaim::plural(&()),
+        Pod::plural(&()),
+    ];
+    let is_waited_for = |resource: &String| waited_for.iter().any(|known| known == resource);
+    resources.into_iter().filter(is_waited_for).collect()
 }
 
 /// Everything with a connection. One per scope; cheap to share behind an `Arc`. `Memory` is what the passes of one
@@ -101,7 +148,7 @@ impl<Memory: Default> Context<Memory> {
     pub fn new(
         client: Client,
         settings: Settings,
-        streams: &Streams,
+        (streams, monitor): (&Streams, &Monitor),
         publisher: Publisher,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -109,7 +156,7 @@ impl<Memory: Default> Context<Memory> {
             applier: Applier::new(client.clone(), labels::FIELD_MANAGER_REGISTRY),
             client,
             settings,
-            stores: Stores::of(streams),
+            stores: Stores::of(streams, monitor),
             publisher,
             metrics,
             backoff: Backoff::default(),
@@ -129,36 +176,63 @@ impl<Memory> std::fmt::Debug for Context<Memory> {
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::reflector;
+    use futures::{StreamExt as _, stream};
     use kube::runtime::watcher::Event;
+    use kube::runtime::{reflector, watcher};
 
     use super::*;
 
+    type Fill = Vec<Box<dyn FnOnce() + Send>>;
+
+    fn empty<K>(fill: &mut Fill) -> Store<K>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let (store, mut writer) = reflector::store();
+        fill.push(Box::new(move || {
+            writer.apply_watcher_event(&Event::Init);
+            writer.apply_watcher_event(&Event::InitDone);
+        }));
+        store
+    }
+
+    fn stores(fill: &mut Fill) -> Stores {
+        Stores {
+            registries: empty(fill),
+            stateful_sets: empty(fill),
+            services: empty(fill),
+            service_accounts: empty(fill),
+            config_maps: empty(fill),
+            secrets: empty(fill),
+            claims: empty(fill),
+            pods: empty(fill),
+            monitor: Monitor::new(Arc::new(Metrics::new("0.1.0")), || jiff::Timestamp::UNIX_EPOCH),
+            filled: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn pass_does_not_wait_for_a_list_that_is_refused() {
+        let mut unfilled = Vec::new();
+        let stores = stores(&mut unfilled);
+        let refuse = |resource: &str| {
+            let status = kube::core::Status::failure("no", "Forbidden")
+                .with_code(403)
+                .boxed();
+            let error = watcher::Error::InitialListFailed(kube::Error::Api(status));
+            let events = stream::iter([watcher::Result::<Event<u8>>::Err(error)]);
+            stores.monitor.observe(resource.to_owned(), events)
+        };
+        let (mut optional, mut needed) = (refuse("storageclasses"), refuse("configmaps"));
+        let (_, _) = tokio::join!(optional.next(), needed.next());
+        let filled = timeout(LISTS_DEADLINE / 5, stores.filled()).await;
+        assert_eq!(filled, Ok(Err(NotFilled::Refused(vec!["configmaps".to_owned()]))));
+    }
+
     #[tokio::test]
     async fn every_pass_that_waits_for_the_stores_goes_on() {
-        fn empty<K>(fill: &mut Vec<Box<dyn FnOnce() + Send>>) -> Store<K>
-        where
-            K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-        {
-            let (store, mut writer) = reflector::store();
-            fill.push(Box::new(move || {
-                writer.apply_watcher_event(&Event::Init);
-                writer.apply_watcher_event(&Event::InitDone);
-            }));
-            store
-        }
         let mut fill = Vec::new();
-        let stores = Stores {
-            registries: empty(&mut fill),
-            stateful_sets: empty(&mut fill),
-            services: empty(&mut fill),
-            service_accounts: empty(&mut fill),
-            config_maps: empty(&mut fill),
-            secrets: empty(&mut fill),
-            claims: empty(&mut fill),
-            pods: empty(&mut fill),
-            filled: Arc::default(),
-        };
+        let stores = stores(&mut fill);
         let waiting: Vec<_> = (0..8)
             .map(|_| {
                 let stores = stores.clone();

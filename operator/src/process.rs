@@ -227,7 +227,7 @@ async fn controllers(
         let context = registry_controller::Context::new(
             client.clone(),
             settings,
-            &streams,
+            (&streams, monitor),
             publisher.clone(),
             Arc::clone(metrics),
         );

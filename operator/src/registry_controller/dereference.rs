@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::observed::{Children, Reference, is_controlled_by};
 use super::validate;
+use crate::context::NotFilled;
 use crate::labels::{REGISTRY, REGISTRY_UID};
 use crate::names::Names;
 use crate::registry_controller::Context;
@@ -46,17 +47,13 @@ pub enum DereferenceError {
         #[source]
         source: Box<kube::Error>,
     },
-    #[error("a watch has ended")]
-    WatchEnded,
+    #[error(transparent)]
+    NotFilled(#[from] NotFilled),
 }
 
 /// Reads all of it. A Registry whose name cannot carry children has none.
 pub async fn dereference(registry: &Registry, context: &Context) -> Result<Dereferenced, DereferenceError> {
-    context
-        .stores
-        .filled()
-        .await
-        .map_err(|_| DereferenceError::WatchEnded)?;
+    context.stores.filled().await?;
     let namespace = registry.namespace().unwrap_or_default();
     let Ok(names) = Names::new(&namespace, &registry.name_any(), &context.settings.cluster_domain) else {
         return Ok(Dereferenced::default());

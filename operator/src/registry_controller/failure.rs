@@ -9,10 +9,18 @@ use super::apply::ApplyError;
 use super::dereference::DereferenceError;
 use super::material::MaterialError;
 use super::status::Failure;
+use crate::context::NotFilled;
 
 impl From<&DereferenceError> for Failure {
     fn from(error: &DereferenceError) -> Self {
-        of_request("dereference", error)
+        let failure = of_request("dereference", error);
+        match error {
+            DereferenceError::NotFilled(NotFilled::Refused(_)) => Self {
+                stalled_reason: Some(PERMISSION_DENIED),
+                ..failure
+            },
+            _ => failure,
+        }
     }
 }
 
@@ -144,6 +152,21 @@ mod tests {
             refused(403, "Forbidden", "exceeded quota: small").stalled_reason,
             None
         );
+    }
+
+    #[test]
+    fn list_that_is_refused_needs_a_person_and_one_that_is_late_does_not() {
+        let failure = |error: NotFilled| Failure::from(&DereferenceError::from(error));
+        let refused = failure(NotFilled::Refused(vec!["configmaps".to_owned()]));
+        assert_eq!(refused.stalled_reason, Some(PERMISSION_DENIED));
+        assert!(
+            refused.message.contains("list and watch configmaps"),
+            "{}",
+            refused.message
+        );
+        let late = failure(NotFilled::Late(vec!["secrets".to_owned()]));
+        assert_eq!((late.stalled_reason, late.is_stale), (None, false));
+        assert!(late.message.contains("secrets"), "{}", late.message);
     }
 
     #[test]

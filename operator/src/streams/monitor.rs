@@ -32,6 +32,8 @@ struct Watch {
     resource: String,
     polled_at: AtomicI64,
     has_first_list: AtomicBool,
+    /// Whether the last answer was that we may not.
+    is_refused: AtomicBool,
 }
 
 impl Monitor {
@@ -51,6 +53,7 @@ impl Monitor {
             resource,
             polled_at,
             has_first_list: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
         });
         let mut watches = self.watches();
         watches.retain(|watch| watch.strong_count() > 0);
@@ -65,6 +68,13 @@ impl Monitor {
     /// Resources whose first list has not come yet; nothing when all are there.
     pub fn missing_first_lists(&self) -> Vec<String> {
         self.named(|watch| !watch.has_first_list.load(Ordering::Relaxed))
+    }
+
+    /// Those of them that the API server refuses for want of a permission.
+    pub fn refused_first_lists(&self) -> Vec<String> {
+        self.named(|watch| {
+            watch.is_refused.load(Ordering::Relaxed) && !watch.has_first_list.load(Ordering::Relaxed)
+        })
     }
 
     /// Whether there are watches and all have their first list: passes may run.
@@ -115,12 +125,15 @@ where
         match &polled {
             Poll::Ready(Some(Ok(event))) => {
                 self.monitor.metrics.watch_event(resource, second);
+                self.watch.is_refused.store(false, Ordering::Relaxed);
                 if matches!(event, watcher::Event::InitDone) {
                     self.watch.has_first_list.store(true, Ordering::Relaxed);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
                 self.monitor.metrics.watch_failed(resource);
+                let is_refused = super::is_forbidden(error);
+                self.watch.is_refused.store(is_refused, Ordering::Relaxed);
                 tracing::warn!(resource, error = %error, "watch failed; it is opened again");
             }
             Poll::Ready(None) | Poll::Pending => {}
