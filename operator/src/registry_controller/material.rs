@@ -19,6 +19,7 @@ use super::observed::{Children, secret_value};
 use super::validate::{Tls, ValidatedRegistry};
 use crate::certificates::{self, CertificateAndKey, CertificateError, CertificateFacts, Serial, Validity};
 use crate::credentials::Credentials;
+use crate::labels::FIELD_MANAGER_REGISTRY;
 use crate::token_keys::{TokenKeys, TokenKeysError};
 
 pub use authority::Authority;
@@ -215,6 +216,20 @@ fn last_third(facts: &CertificateFacts) -> Timestamp {
 
 fn is_young(facts: &CertificateFacts, now: Timestamp) -> bool {
     now < last_third(facts)
+}
+
+/// Whether a clock that ran ahead made the certificate in this Secret: it holds only later, and began after the API server
+/// wrote it down, while ours begin a little before. A clock that is behind now finds the first alone.
+fn is_ahead(secret: &Secret, facts: &CertificateFacts, now: Timestamp) -> bool {
+    facts.not_before > now && written_at(secret).is_some_and(|written| facts.not_before > written)
+}
+
+/// When we last wrote the Secret, by the API server's clock.
+fn written_at(secret: &Secret) -> Option<Timestamp> {
+    let entries = secret.metadata.managed_fields.iter().flatten();
+    let ours = entries.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER_REGISTRY));
+    ours.filter_map(|entry| entry.time.as_ref().map(|time| time.0))
+        .max()
 }
 
 fn issue_error(host: String) -> impl FnOnce(CertificateError) -> MaterialError {

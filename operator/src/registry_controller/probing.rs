@@ -37,7 +37,9 @@ pub use service::{Entrance, ServiceAnswer};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     pub certificate_serial: String,
-    /// When that certificate ends.
+    /// From when that certificate holds.
+    pub not_before: Timestamp,
+    /// When it ends.
     pub not_after: Timestamp,
     pub users_sha256: String,
     pub active_token_key: String,
@@ -59,6 +61,7 @@ impl Expectation {
     fn of(serving: &CertificateFacts, credentials: &Credentials, token_keys: &TokenKeys) -> Self {
         Self {
             certificate_serial: normalize_serial(&serving.serial_hex),
+            not_before: serving.not_before,
             not_after: serving.not_after,
             users_sha256: digest::sha256(credentials.users_yaml()),
             active_token_key: token_keys.active_id().to_owned(),

@@ -38,10 +38,10 @@ pub(super) fn next_visit(outcome: &Outcome, waits: Waits, now: Timestamp) -> Opt
         Outcome::Applied(progress) | Outcome::Suspended(progress) => {
             // A certificate that ends is a problem to report, a managed one is renewed before. What is past already, as
             // only under suspension, asks for nothing.
-            let end = progress.expected.as_ref().map(|expected| expected.not_after);
-            let certificate = [progress.renewal_at, end]
-                .into_iter()
-                .flatten()
+            let expected = progress.expected.iter();
+            let certificate = expected
+                .flat_map(|expected| [expected.not_before, expected.not_after])
+                .chain(progress.renewal_at)
                 .filter(|at| *at > now);
             let usual = if progress.problems.is_empty() {
                 SETTLED

@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 
-use super::{Happening, MaterialError, Sources, is_young, issue_error, pair};
-use crate::certificates::{self, CertificateAndKey};
+use super::{Happening, MaterialError, Sources, is_ahead, is_young, issue_error, pair};
+use crate::certificates::{self, CertificateAndKey, CertificateFacts};
 use crate::registry_controller::observed::{Children, secret_value};
 use crate::registry_controller::validate::ValidatedRegistry;
 
@@ -41,7 +41,7 @@ pub(super) fn read(secret: &Secret) -> Option<Authority> {
     })
 }
 
-/// The authority that exists, or a new one where it is missing or in the last third of its life.
+/// The authority that exists, or a new one where it is missing, in the last third of its life or not valid for long.
 pub(super) fn renew(
     registry: &ValidatedRegistry,
     children: &Children,
@@ -52,7 +52,12 @@ pub(super) fn renew(
     let predecessors = match &existing {
         Some(authority) => {
             let facts = certificates::inspect("ca.crt", authority.current.certificate_pem.as_bytes());
-            if facts.is_ok_and(|facts| is_young(&facts, sources.now)) {
+            let ca_key = children.ca_key.as_deref();
+            let is_good = |facts: &CertificateFacts| {
+                let is_ahead = ca_key.is_some_and(|secret| is_ahead(secret, facts, sources.now));
+                is_young(facts, sources.now) && !is_ahead
+            };
+            if facts.is_ok_and(|facts| is_good(&facts)) {
                 let previous_pem = unexpired(&authority.previous_pem, sources.now);
                 return Ok(Authority {
                     current: authority.current.clone(),

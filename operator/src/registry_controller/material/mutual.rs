@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 
-use super::{MaterialError, Sources, is_young, issue_error, pair};
+use super::{MaterialError, Sources, is_ahead, is_young, issue_error, pair};
 use crate::certificates::{self, CertificateAndKey, LeafRequest, Usage};
 use crate::registry_controller::validate::ValidatedRegistry;
 
@@ -25,8 +25,10 @@ pub(super) fn renew(
     sources: &mut Sources<'_>,
 ) -> Result<MutualTls, MaterialError> {
     let young = |certificate_key: &str, private_key: &str| {
-        let (found, facts) = pair(secret?, certificate_key, private_key)?;
-        is_young(&facts, sources.now).then_some(found)
+        let secret = secret?;
+        let (found, facts) = pair(secret, certificate_key, private_key)?;
+        let is_good = is_young(&facts, sources.now) && !is_ahead(secret, &facts, sources.now);
+        is_good.then_some(found)
     };
     let host = registry.names.internal_host();
     let kept = (

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Authority, BACKDATED, Happening, MaterialError, Sources, authority, issue_error, last_third, pair,
+    Authority, BACKDATED, Happening, MaterialError, Sources, authority, is_ahead, issue_error, last_third,
+    pair,
 };
 use crate::certificates::{self, CertificateAndKey, CertificateFacts, LeafRequest, Usage};
 use crate::registry_controller::observed::Children;
@@ -124,12 +125,13 @@ pub(super) fn managed(
     happenings: &mut Vec<Happening>,
 ) -> Result<Serving, MaterialError> {
     let authority = authority::renew(registry, children, sources, happenings)?;
-    let existing = children
-        .tls
-        .as_deref()
-        .and_then(|secret| pair(secret, "tls.crt", "tls.key"));
+    let secret = children.tls.as_deref();
+    let existing = secret.and_then(|secret| pair(secret, "tls.crt", "tls.key"));
     let cause = match &existing {
         None => Some("there was none"),
+        Some((_, facts)) if secret.is_some_and(|secret| is_ahead(secret, facts, sources.now)) => {
+            Some("the one before holds only later, it was made by a clock that ran ahead")
+        }
         Some((leaf, facts)) => wanted.objection(facts, &authority, leaf, sources.now),
     };
     let (leaf, facts) = match (existing, cause) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 
 use super::*;
 use crate::credentials::Account;
@@ -100,6 +101,66 @@ fn certificate_is_renewed_in_the_last_third_of_its_life_and_not_before() {
     let after = again(&children, CLUSTER_IP, now() + hours(1441));
     assert_eq!(causes(&after), ["the certificate before it is due for renewal"]);
     assert_eq!(after.ca_bundle, material.ca_bundle);
+}
+
+/// As the API server shows what we wrote at that time.
+fn written(secret: Option<Secret>, at: Timestamp) -> Option<Arc<Secret>> {
+    let mut secret = secret?;
+    secret.metadata.managed_fields = Some(vec![ManagedFieldsEntry {
+        manager: Some(FIELD_MANAGER_REGISTRY.to_owned()),
+        time: Some(Time(at)),
+        ..ManagedFieldsEntry::default()
+    }]);
+    Some(Arc::new(secret))
+}
+
+/// What a pass with this clock leaves of the three Secrets with certificates, written when it is `now` in truth.
+fn made_with_clock(children: &Children, clock: Timestamp) -> Children {
+    let first = validated(&minimal(), &dereferenced(children.clone())).unwrap();
+    let prepared = build(&first, &renew_at(&first, children, CLUSTER_IP, clock));
+    Children {
+        ca_key: written(prepared.ca_key, now()),
+        tls: written(prepared.tls, now()),
+        admin: written(prepared.admin, now()),
+        ..children.clone()
+    }
+}
+
+#[test]
+fn certificates_that_a_clock_made_which_ran_ahead_are_replaced_once() {
+    let (children, _, _) = settled();
+    let renewed_early = made_with_clock(&children, now() + hours(1500));
+    let none = Children {
+        ca_key: None,
+        tls: None,
+        admin: None,
+        ..children
+    };
+    for ahead in [renewed_early, made_with_clock(&none, now() + hours(1500))] {
+        let corrected = again(&ahead, CLUSTER_IP, now());
+        assert!(causes(&corrected)[0].contains("ran ahead"));
+        let made = [
+            &corrected.authority.as_ref().unwrap().current,
+            corrected.leaf.as_ref().unwrap(),
+            &corrected.admin.authority,
+            &corrected.admin.server,
+            &corrected.admin.client,
+        ];
+        for made in made {
+            let facts = certificates::inspect("crt", made.certificate_pem.as_bytes()).unwrap();
+            assert!(facts.not_before <= now());
+        }
+        let settled = made_with_clock(&ahead, now());
+        assert_eq!(again(&settled, CLUSTER_IP, now()).happenings, []);
+    }
+}
+
+#[test]
+fn clock_that_is_behind_now_replaces_no_good_certificate() {
+    let (children, material, _) = settled();
+    let written_then = made_with_clock(&children, now());
+    let behind = again(&written_then, CLUSTER_IP, now() - hours(2400));
+    assert_eq!((behind.leaf, behind.happenings), (material.leaf, vec![]));
 }
 
 #[test]

@@ -40,8 +40,15 @@ pub(super) fn tls(
         return kept.clone();
     };
     if let Some(served) = served(progress) {
-        let until = served.not_after;
+        let (from, until) = (served.not_before, served.not_after);
         return match &progress.registry.tls {
+            _ if from > now => {
+                let message = format!(
+                    "every pod serves a certificate that holds only from {from} on, and clients refuse it: the operator's \
+                     clock ran ahead when it was made, or is behind now"
+                );
+                Finding::new(TLS_READY, Truth::False, NOT_YET_LOADED, message)
+            }
             Tls::Managed(_) => managed(until, progress.objection, now),
             Tls::Users(certificate) if until.duration_since(now) < SOON => {
                 let name = &certificate.secret_name;
@@ -109,4 +116,30 @@ pub(super) fn credentials(progress: Option<&Progress>, kept: &Finding) -> Findin
         Some((pod, Err(error))) => format!("pod {pod} does not tell which credentials it accepts: {error}"),
     };
     Finding::new(CREDENTIALS_READY, Truth::False, NOT_YET_ACCEPTED, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use portolan_crds::conditions::{READY, TLS_READY};
+
+    use crate::conditions::is_true;
+    use crate::registry_controller::status::tests::{pass, reason_and_message, status_of};
+    use crate::registry_controller::test_support::{minimal, now};
+
+    #[test]
+    fn certificate_that_clients_refuse_yet_is_not_ready() {
+        let registry = minimal();
+        let (seen, outcome) = pass(&registry, |_, progress| {
+            progress.expected.as_mut().unwrap().not_before = now() + SignedDuration::from_hours(1);
+        });
+        let status = status_of(&registry, &seen, &outcome, now());
+        assert!(!is_true(&status.conditions, TLS_READY) && !is_true(&status.conditions, READY));
+        assert!(reason_and_message(&status, TLS_READY).1.contains("only from"));
+        let later = now() + SignedDuration::from_hours(1);
+        assert!(is_true(
+            &status_of(&registry, &seen, &outcome, later).conditions,
+            READY
+        ));
+    }
 }
