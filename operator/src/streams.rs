@@ -15,6 +15,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, Lookup, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -29,6 +30,9 @@ use crate::labels;
 
 /// What a `Controller` takes: each object that appeared, changed or vanished.
 pub type Triggers<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// Objects per page of a list of Secrets or `ConfigMaps`: each may have a megabyte.
+const LARGE_PAGE: u32 = 20;
 
 /// Where a controller looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +105,7 @@ impl Scope {
 /// Opens nothing yet: each watch starts when its stream is first polled.
 pub fn open(client: &Client, scope: &Scope, monitor: &Monitor) -> Streams {
     let ours = watcher::Config::default().labels(labels::REGISTRY);
+    let with_data = ours.clone().page_size(LARGE_PAGE);
     let certificates = watcher::Config::default().fields("type=kubernetes.io/tls");
     Streams {
         registries: watched(
@@ -112,8 +117,8 @@ pub fn open(client: &Client, scope: &Scope, monitor: &Monitor) -> Streams {
         stateful_sets: watched(scope.api(client), ours.clone(), monitor, as_it_is),
         services: watched(scope.api(client), ours.clone(), monitor, as_it_is),
         service_accounts: watched(scope.api(client), ours.clone(), monitor, as_it_is),
-        config_maps: watched(scope.api(client), ours.clone(), monitor, as_it_is),
-        secrets: watched(scope.api(client), ours.clone(), monitor, as_it_is),
+        config_maps: watched(scope.api(client), with_data.clone(), monitor, only_our_map),
+        secrets: watched(scope.api(client), with_data, monitor, only_our_secret),
         claims: watched(scope.api(client), ours.clone(), monitor, as_it_is),
         pods: watched(scope.api(client), ours, monitor, without_managed_fields),
         users_certificates: triggers(scope.api(client), certificates, monitor, "tls-secrets"),
@@ -186,6 +191,31 @@ fn without_managed_fields<K: Resource>(object: &mut K) {
 /// Children keep their managedFields: applying them needs to know which fields are ours.
 fn as_it_is<K>(_object: &mut K) {}
 
+/// Anybody may put our label on objects that are as large as Kubernetes allows, and all of them are kept in memory. Of one
+/// that no Registry controls, nothing is read but whose it is.
+fn only_our_map(map: &mut ConfigMap) {
+    if !is_a_registrys(&map.metadata) {
+        (map.data, map.binary_data) = (None, None);
+        shrink(&mut map.metadata);
+    }
+}
+
+fn only_our_secret(secret: &mut Secret) {
+    if !is_a_registrys(&secret.metadata) {
+        (secret.data, secret.string_data) = (None, None);
+        shrink(&mut secret.metadata);
+    }
+}
+
+fn shrink(metadata: &mut ObjectMeta) {
+    (metadata.annotations, metadata.managed_fields) = (None, None);
+}
+
+fn is_a_registrys(metadata: &ObjectMeta) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && owner.kind == <Registry as Resource>::kind(&()))
+}
+
 impl<K> Debug for Watched<K>
 where
     K: Lookup + 'static,
@@ -223,6 +253,33 @@ mod tests {
             listed,
             [Scope::Namespace("a".to_owned()), Scope::Namespace("b".to_owned())]
         );
+    }
+
+    #[test]
+    fn data_of_what_no_registry_controls_is_not_kept() {
+        let metadata = |kind: &str| {
+            serde_json::json!({"name": "big", "labels": {"portolan.dev/registry": "x"}, "annotations": {"a": "b"},
+                "managedFields": [{"manager": "m"}],
+                "ownerReferences": [{"apiVersion": "v1", "kind": kind, "name": "x", "uid": "u", "controller": true}]})
+        };
+        for (kind, is_kept) in [("Registry", true), ("Job", false)] {
+            let object = serde_json::json!({"metadata": metadata(kind), "data": {"a": "YQ=="}, "binaryData": {"b": "YQ=="}});
+            let mut map: ConfigMap = serde_json::from_value(object.clone()).unwrap();
+            let mut secret: Secret = serde_json::from_value(object).unwrap();
+            only_our_map(&mut map);
+            only_our_secret(&mut secret);
+            let kept = [
+                map.data.is_some(),
+                map.binary_data.is_some(),
+                secret.data.is_some(),
+            ];
+            assert_eq!(kept, [is_kept; 3], "{kind}");
+            for metadata in [map.metadata, secret.metadata] {
+                let kept = [metadata.annotations.is_some(), metadata.managed_fields.is_some()];
+                assert_eq!(kept, [is_kept; 2], "{kind}");
+                assert!(metadata.labels.is_some() && metadata.owner_references.is_some());
+            }
+        }
     }
 
     #[tokio::test]
