@@ -7,6 +7,7 @@
 
 mod monitor;
 mod progress;
+mod vanished;
 
 use std::fmt::Debug;
 
@@ -25,6 +26,7 @@ use serde::de::DeserializeOwned;
 
 pub use monitor::Monitor;
 use progress::only_progress;
+use vanished::touched_or_vanished;
 
 use crate::labels;
 
@@ -151,15 +153,12 @@ fn triggers<K>(
     name: &str,
 ) -> Triggers<PartialObjectMeta<K>>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + Default + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + DeserializeOwned,
 {
     let events = only_progress(watcher(api, config)).default_backoff();
-    monitor
-        .observe(name.to_owned(), events)
-        .modify(without_managed_fields)
-        .touched_objects()
-        .boxed()
+    let events = monitor.observe(name.to_owned(), events);
+    touched_or_vanished(events.modify(without_managed_fields)).boxed()
 }
 
 /// Ends the stream at the first refusal: without the permission, trying again is only noise.

@@ -34,9 +34,12 @@ impl ReferencedSecrets {
         self.entries().entry(key(namespace, name)).or_default().read = Some(secret);
     }
 
-    /// Notes what the watch showed. Only what was asked for before needs the note.
+    /// Notes what the watch showed; no version means that it is gone. Only what was asked for before needs the note.
     pub fn saw(&self, namespace: &str, name: &str, version: Option<String>) {
         if let Some(entry) = self.entries().get_mut(&key(namespace, name)) {
+            if version.is_none() {
+                entry.read = None;
+            }
             entry.seen_version = version;
         }
     }
@@ -88,6 +91,14 @@ mod tests {
         assert!(secrets.current("team-a", "cert").is_none());
         secrets.remember("team-a", "cert", secret("2"));
         assert!(secrets.current("team-a", "cert").is_some());
+    }
+
+    #[test]
+    fn secret_that_vanished_is_read_again() {
+        let secrets = ReferencedSecrets::default();
+        secrets.remember("team-a", "cert", secret("1"));
+        secrets.saw("team-a", "cert", None);
+        assert!(secrets.current("team-a", "cert").is_none());
     }
 
     #[test]
