@@ -10,6 +10,7 @@ mod claimant;
 mod compare;
 mod contest;
 mod failure;
+mod frozen;
 mod handover;
 mod intent;
 mod places;
@@ -166,7 +167,8 @@ impl Applier {
         }
         let seen = intent::to_value(observed)?;
         let uid = observed.uid().unwrap_or_default();
-        if self.agrees(&uid, &body, &seen) {
+        let is_frozen = frozen::is_frozen(&body, &seen);
+        if !is_frozen && self.agrees(&uid, &body, &seen) {
             return Ok(Outcome::Unchanged(observed.clone()));
         }
         let surplus = surplus::find(&body, &seen);
@@ -174,12 +176,16 @@ impl Applier {
         let due_in = self.contests().due_in(&uid, &difference, Instant::now());
         if let Some(due_in) = due_in {
             let field = compare::first_difference(&body, &seen).or(surplus.map(|surplus| surplus.field));
+            let field = field.or_else(|| Some(vec![frozen::IMMUTABLE.to_owned()]));
             let contest = claimant::contest(observed.meta(), &field.unwrap_or_default(), self.field_manager);
             return Ok(Outcome::Postponed {
                 object: observed.clone(),
                 due_in,
                 is_new: self.contests().postponed(&uid, contest),
             });
+        }
+        if is_frozen {
+            return self.replace(intent, &body, (observed, difference)).await;
         }
         let Some(patched) = self.patch(observed, &body, surplus).await? else {
             return Ok(Outcome::Stale);
@@ -223,6 +229,32 @@ impl Applier {
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Deletion::Stale),
             Err(source) => Err(request("delete", observed, source)),
         }
+    }
+
+    /// No write changes an immutable object, so another one takes its place. The content is in `intent`.
+    async fn replace<K: Child>(
+        &self,
+        intent: &K,
+        body: &Value,
+        (observed, difference): (&K, Normalized),
+    ) -> Result<Outcome<K>, ApplyError> {
+        if self.delete(observed, PropagationPolicy::Background).await? != Deletion::Accepted {
+            return Ok(Outcome::Stale);
+        }
+        Ok(match self.create(intent, body).await? {
+            Outcome::Created(created) => {
+                let (former, uid) = (
+                    observed.uid().unwrap_or_default(),
+                    created.uid().unwrap_or_default(),
+                );
+                let version = created.resource_version().unwrap_or_default();
+                let mut contests = self.contests();
+                contests.moved(&former, &uid);
+                contests.written(&uid, difference, version, Instant::now());
+                Outcome::Updated(created)
+            }
+            other => other,
+        })
     }
 
     async fn create<K: Child>(&self, intent: &K, body: &Value) -> Result<Outcome<K>, ApplyError> {

@@ -39,8 +39,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [statefulsets]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [configmaps, serviceaccounts, services]
+  resources: [serviceaccounts, services]
   verbs: [get, list, watch, create, patch]
+# delete: one that somebody made immutable is only repaired by another in its place.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
 # delete: only who may delete a claim may make it owned, which is what deletionPolicy Delete does.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]

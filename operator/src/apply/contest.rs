@@ -109,6 +109,13 @@ impl Contests {
         writes.intent = difference.intent;
     }
 
+    /// Another object has taken the place of the former one: who undoes repairs goes on with it.
+    pub(super) fn moved(&mut self, former: &str, uid: &str) {
+        if let Some(writes) = self.0.remove(former) {
+            self.0.insert(uid.to_owned(), writes);
+        }
+    }
+
     /// Whether repairs of the object are being undone.
     pub(super) fn of(&self, uid: &str, now: Instant) -> Option<Contest> {
         let writes = self.0.get(uid).filter(|writes| !writes.are_over(now))?;
@@ -283,6 +290,16 @@ mod tests {
                 .written(UID, difference("wanted", "theirs"), version, fight.now);
         }
         assert_eq!(fight.repair("wanted", "theirs"), Duration::ZERO);
+    }
+
+    #[test]
+    fn repairs_by_which_another_object_takes_the_place_are_counted_on() {
+        let mut fight = Fight::new();
+        fight.goes_on(9);
+        fight.contests.moved(UID, "next");
+        let found = difference("wanted", "theirs");
+        assert!(fight.contests.due_in("next", &found, fight.now).is_some());
+        assert_eq!(fight.contests.due_in(UID, &found, fight.now), None);
     }
 
     #[test]

@@ -100,6 +100,31 @@ async fn repair_keeps_metadata_of_others_and_owns_the_data_whole() {
 }
 
 #[tokio::test]
+async fn object_that_somebody_made_immutable_is_replaced_by_one_with_our_content() {
+    let place = Place::new("applier-frozen").await;
+    place.apply(&json!({"a": "1"}), None).await;
+    let freeze = Patch::Merge(json!({"immutable": true}));
+    let params = PatchParams::default();
+    place
+        .config_maps()
+        .patch("child", &params, &freeze)
+        .await
+        .unwrap();
+    let frozen = place.observed().await;
+    for data in [json!({"a": "1"}), json!({"a": "2"})] {
+        let outcome = place.apply(&data, Some(&frozen)).await;
+        let now = place.observed().await;
+        assert_ne!(now.uid(), frozen.uid());
+        assert_eq!((now.immutable, now.data.unwrap()["a"].as_str()), (None, "1"));
+        if data["a"] == "1" {
+            assert!(matches!(outcome, Outcome::Updated(_)), "{outcome:?}");
+        } else {
+            assert_eq!(outcome, Outcome::Stale, "what took its place is another object");
+        }
+    }
+}
+
+#[tokio::test]
 async fn object_that_agrees_gets_no_request() {
     let place = Place::new("applier-agrees").await;
     place.apply(&json!({"a": "1"}), None).await;
