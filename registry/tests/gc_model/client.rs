@@ -15,6 +15,8 @@ pub(crate) enum Operation {
     PushLayer(Repository),
     /// `HEAD` of the layer, and a push only if it is not there: what most clients do.
     PushLayerUnlessThere(Repository),
+    /// `HEAD` of a manifest by its digest: what clients do before they push an index over it.
+    HeadManifest(Repository, Object),
     /// Makes the layer of A one of B.
     Mount,
     PutManifest(Repository, Object, Option<Tag>),
@@ -34,7 +36,10 @@ impl Model {
             event: Event::None,
         };
         let what = match (operation, state.clients[who].at) {
-            (Operation::PushLayerUnlessThere(repository), At::Begin) => turn.head(repository),
+            (Operation::PushLayerUnlessThere(repository), At::Begin) => turn.head_of_layer(repository),
+            (Operation::HeadManifest(repository, object), _) => {
+                turn.head_of_manifest(Link(repository, object))
+            }
             (Operation::DeleteManifest(repository, object), At::Begin)
                 if self.is(Mutant::DeleteWithoutRereading) =>
             {

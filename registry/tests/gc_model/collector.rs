@@ -28,6 +28,7 @@ impl Model {
             Phase::Idle => arm(state),
             Phase::Arming => self.pass_barrier(state),
             Phase::Marking => Some(self.mark(state)),
+            Phase::Marked => Some(self.take_notes(state)),
             Phase::SweepingLinks => self.sweep_links(state),
             Phase::SweepingContents => self.sweep_contents(state),
         }
@@ -64,7 +65,7 @@ impl Model {
             Name::Link(link) if value != ABSENT => {
                 collector.candidates |= link.bit();
                 let is_manifest = link.1 != Object::Layer;
-                if is_manifest && !self.scenario.collects_untagged || value == FRESH && !is_manifest {
+                if value == FRESH || is_manifest && !self.scenario.collects_untagged {
                     collector.kept |= link.bit();
                 }
             }
@@ -76,7 +77,7 @@ impl Model {
             collector.kept = self.scenario.edges.closure(collector.kept, seen);
             collector.candidates = seen & !collector.kept;
             collector.cursor = 0;
-            collector.phase = Phase::SweepingLinks;
+            collector.phase = Phase::Marked;
         }
         step("reads", Some(name), Event::None, next)
     }

@@ -29,6 +29,7 @@ impl Model {
             for disk in state.disk.after_cut() {
                 let mut next = restarted(state, disk);
                 next.cuts_left -= 1;
+                next.promises.asked_for = 0; // no fsync makes a time durable
                 moves.push(crash(
                     "loses power and starts again",
                     Event::CutDuringSweep,

@@ -2,7 +2,7 @@
 
 use super::client::{Done, Turn, exclusive};
 use super::disk::{ABSENT, Link, Name, OBJECTS, Object, Repository, TAGS, Tag};
-use super::edges::{blobs_of, within};
+use super::edges::within;
 use super::mutants::Mutant;
 use super::state::{At, Held};
 
@@ -39,7 +39,7 @@ impl Turn<'_> {
         match at {
             At::Permitted => {
                 let edges = self.model.scenario.edges;
-                let named = blobs_of(link.1) | edges.children_of(link.1);
+                let named = edges.named_by(link.1);
                 self.hold(Held {
                     exclusive: link.1.bit(),
                     shared: if self.model.is(Mutant::NamedNotHeld) {
@@ -70,6 +70,7 @@ impl Turn<'_> {
                 let Some(tag) = TAGS.into_iter().find(|tag| found & tag.bit() != 0) else {
                     self.state.promises.deleting |= link.bit();
                     self.state.promises.with_subject &= !link.bit();
+                    self.state.promises.asked_for &= !link.bit();
                     self.state.disk.write(Name::Link(link), ABSENT);
                     return self.to(At::Removed, "unlinks the revision");
                 };
@@ -102,11 +103,10 @@ impl Turn<'_> {
 
     fn is_needed(&self, link: Link) -> bool {
         let (edges, there) = (self.model.scenario.edges, within(self.state.disk.links(), link.0));
-        let named = |object: Object| blobs_of(object) | edges.children_of(object);
         let parents = OBJECTS.into_iter().filter(|object| there & object.bit() != 0);
         parents
             .into_iter()
-            .any(|object| named(object) & link.1.bit() != 0)
+            .any(|object: Object| edges.named_by(object) & link.1.bit() != 0)
     }
 
     pub(super) fn tags_of(&self, link: Link) -> u8 {
@@ -122,6 +122,7 @@ impl Turn<'_> {
             if !self.has(link) || self.is_needed(link) {
                 return self.give_up("is refused: it is unknown, or a manifest needs it");
             }
+            self.state.promises.asked_for &= !link.bit();
             self.state.disk.write(Name::Link(link), ABSENT);
             return self.to(At::Removed, "takes the stripe, unlinks the link");
         }

@@ -18,7 +18,7 @@ pub(crate) enum Object {
 pub(crate) const OBJECTS: [Object; 4] = [Object::Layer, Object::Child, Object::Index, Object::Referrer];
 
 impl Object {
-    pub(crate) fn bit(self) -> u8 {
+    pub(crate) const fn bit(self) -> u8 {
         1 << self as u8
     }
 

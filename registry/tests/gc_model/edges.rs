@@ -1,5 +1,5 @@
-//! What names what: the index its child, the child its layer, the referrer its subject; and what follows from that for
-//! a collector. Pure.
+//! What names what: the index its child, the child or the referrer a layer, the referrer its subject; and what follows
+//! from that for a collector. Pure.
 
 use super::disk::{Link, OBJECTS, Object, REPOSITORIES, Repository};
 
@@ -9,26 +9,45 @@ pub(crate) struct Edges {
     pub(crate) subject: Object,
     /// Whether the referrer is an index that has the child too; with the child as its subject that is a cycle.
     pub(crate) referrer_has_child: bool,
+    /// The manifests that name the layer, as a set of objects.
+    pub(crate) with_layer: u8,
 }
 
 /// The links of layers in a set of links.
 pub(crate) const OF_LAYERS: u8 = 0b0001_0001;
+
+/// The links that a repository may have.
+pub(crate) fn of_repository(repository: Repository) -> u8 {
+    15 << (4 * repository as u8)
+}
 
 /// The objects that a set of links gives to a repository.
 pub(crate) fn within(links: u8, repository: Repository) -> u8 {
     links >> (4 * repository as u8) & 15
 }
 
-/// The blobs without which a manifest is refused.
-pub(crate) fn blobs_of(object: Object) -> u8 {
-    if object == Object::Child {
-        Object::Layer.bit()
-    } else {
-        0
-    }
-}
-
 impl Edges {
+    /// The child is an image with the layer, and signed.
+    pub(crate) const SIGNED_IMAGE: Self = Self {
+        subject: Object::Child,
+        referrer_has_child: false,
+        with_layer: Object::Child.bit(),
+    };
+
+    /// The blobs without which a manifest is refused.
+    pub(crate) fn blobs_of(self, object: Object) -> u8 {
+        if self.with_layer & object.bit() != 0 {
+            Object::Layer.bit()
+        } else {
+            0
+        }
+    }
+
+    /// What a manifest names.
+    pub(crate) fn named_by(self, object: Object) -> u8 {
+        self.blobs_of(object) | self.children_of(object)
+    }
+
     /// The manifests that an index lists.
     pub(crate) fn children_of(self, object: Object) -> u8 {
         match object {
@@ -53,7 +72,7 @@ impl Edges {
         } else {
             0
         };
-        blobs_of(object) | self.children_of(object) | referrer
+        self.named_by(object) | referrer
     }
 
     /// Roots and everything that follows from them, as far as it is there.
@@ -68,6 +87,18 @@ impl Edges {
         }
     }
 
+    /// What follows from new roots while a run goes on: links of layers that are there, and manifests that were to go until
+    /// now. What was kept before is not looked into again.
+    pub(crate) fn closure_of_new(self, roots: u8, candidates: u8, present: u8) -> u8 {
+        let (mut kept, mut new) = (roots, roots);
+        while new != 0 {
+            let more = self.one_step(new, OF_LAYERS & present | candidates) & !kept;
+            kept |= more;
+            new = more & present & !OF_LAYERS;
+        }
+        kept
+    }
+
     fn one_step(self, from: u8, present: u8) -> u8 {
         let links = each(from).map(|Link(repository, object)| self.kept_by(object) << (4 * repository as u8));
         links.fold(0, |set, links| set | links) & present
@@ -75,8 +106,8 @@ impl Edges {
 
     /// Only what roots name themselves.
     pub(crate) fn direct(self, roots: u8, present: u8) -> u8 {
-        let names = |object| blobs_of(object) | self.children_of(object);
-        let links = each(roots).map(|Link(repository, object)| names(object) << (4 * repository as u8));
+        let names = |Link(repository, object)| self.named_by(object) << (4 * repository as u8);
+        let links = each(roots).map(names);
         roots | links.fold(0, |set, links| set | links) & present
     }
 

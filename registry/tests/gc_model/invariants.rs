@@ -1,7 +1,7 @@
 //! What must hold at every moment. A state comes in, a broken promise goes out as a sentence. Pure.
 
 use super::disk::{ABSENT, Link, Name, Object, PRESENT, TAGS};
-use super::edges::{blobs_of, each};
+use super::edges::each;
 use super::state::{Model, State};
 
 impl Model {
@@ -29,6 +29,10 @@ impl Model {
                     return lost;
                 }
             }
+        }
+        let forgotten = state.promises.asked_for & !state.disk.links();
+        if let Some(link) = each(forgotten).next() {
+            return Some(format!("{} was asked for in time, but is gone", Name::Link(link)));
         }
         if self.scenario.collects_untagged {
             return None; // what no tag leads to may go
@@ -70,7 +74,7 @@ impl Model {
         if state.disk.read(Name::Content(object)) != PRESENT {
             return Some(format!("the {} is missing or damaged", Name::Content(object)));
         }
-        let mut wanted = blobs_of(object);
+        let mut wanted = edges.blobs_of(object);
         if link.is_in(state.promises.with_child) {
             wanted |= edges.children_of(object);
         }

@@ -45,6 +45,16 @@ fn model_with_direct_references_loses_data() {
 }
 
 #[test]
+fn model_that_keeps_a_signature_alone_loses_what_it_needs() {
+    let lost = "tag One names Index, but link A/Layer is missing";
+    is_caught(
+        Mutant::SignatureAlone,
+        scenarios::retag_of_expired_index_with_a_signature(),
+        lost,
+    );
+}
+
+#[test]
 fn model_without_arming_barrier_loses_data() {
     let lost = "tag One names Index, but revision A/Index is missing";
     is_caught(
@@ -148,6 +158,20 @@ fn model_that_forgets_subjects_loses_signatures() {
 }
 
 #[test]
+fn model_that_forgets_the_grace_removes_what_somebody_has_asked_for() {
+    let lost = "revision A/Index was asked for in time, but is gone";
+    let scenario = scenarios::heads_of_expired_index_under_grace();
+    is_caught(Mutant::GraceForgotten, scenario, lost);
+}
+
+#[test]
+fn model_that_keeps_a_renewed_manifest_alone_breaks_it() {
+    let lost = "revision A/Index is there, but revision A/Child is missing";
+    let scenario = scenarios::heads_of_expired_index_under_grace();
+    is_caught_by(Mutant::RenewedManifestAlone, scenario, lost, false);
+}
+
+#[test]
 fn model_that_forgets_content_of_renewed_links_breaks_them() {
     let lost = "link A/Layer is there, but the data of Layer is missing or damaged";
     let scenario = scenarios::mount_of_garbage_under_grace();
@@ -175,8 +199,18 @@ fn model_that_tells_roots_after_release_loses_data() {
 }
 
 #[test]
+fn model_that_does_not_listen_under_its_locks_loses_data() {
+    let lost = "tag One names Child, but link A/Layer is missing";
+    is_caught(
+        Mutant::ToldOnlyBetween,
+        scenarios::image_over_a_pushed_layer(),
+        lost,
+    );
+}
+
+#[test]
 fn model_whose_batch_survives_its_run_loses_data() {
-    let lost = "tag One names Index, but revision A/Index is missing";
+    let lost = "tag One names Index, but revision A/Child is missing";
     is_caught(
         Mutant::GoesOnWhenDropped,
         scenarios::index_over_an_expired_image(),

@@ -98,6 +98,7 @@ fn retags_of_what_expires_lose_nothing() {
         scenarios::retag_of_expired_index(),
         scenarios::retag_of_expired_signed_index(),
         scenarios::retag_of_an_expired_cycle(),
+        scenarios::retag_of_expired_index_with_a_signature(),
         scenarios::index_over_an_expired_image(),
     ] {
         let findings = keeps_every_promise(scenario);
@@ -111,6 +112,17 @@ fn signatures_of_what_expires_lose_nothing() {
     let findings = keeps_every_promise(scenarios::push_and_signature_of_expired_image());
     reaches(&findings, &MET);
     reaches(&findings, &[Event::CandidateSaved, Event::Refused]);
+}
+
+#[test]
+fn manifests_that_somebody_asks_for_stay_with_all_that_they_need() {
+    for scenario in [
+        scenarios::heads_of_expired_index_under_grace(),
+        scenarios::delete_of_a_young_image(),
+    ] {
+        let findings = keeps_every_promise(scenario);
+        reaches(&findings, &[Event::CandidateSaved, Event::CutDuringSweep]);
+    }
 }
 
 #[test]
@@ -155,6 +167,7 @@ fn order_in_which_a_run_reads_does_not_matter() {
 fn roots_may_be_told_last_under_the_locks() {
     for scenario in [
         scenarios::retag_of_expired_signed_index(),
+        scenarios::heads_of_expired_index_under_grace(),
         scenarios::push_and_signature_of_expired_image(),
         scenarios::image_over_a_pushed_layer(),
     ] {

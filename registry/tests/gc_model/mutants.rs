@@ -4,6 +4,8 @@
 pub(crate) enum Mutant {
     /// What a run was told of keeps what it names itself, not what that names.
     DirectReferences,
+    /// A signature that is kept with what it signs does not keep what it names itself.
+    SignatureAlone,
     /// The mark begins while changes are under way that do not know of the run.
     NoArmingBarrier,
     /// A push leaves content alone that is there already, instead of renaming its own over it.
@@ -26,10 +28,16 @@ pub(crate) enum Mutant {
     SubjectsNotHeld,
     /// A batch does not hold the stripes of what its members name.
     SweptNamesNotHeld,
+    /// A batch does not look again whether somebody has asked for what is about to go.
+    GraceForgotten,
+    /// A manifest that was renewed before its batch is kept, but not what follows from it.
+    RenewedManifestAlone,
     /// A link that was renewed before its batch is kept, but not its content.
     RenewedContentForgotten,
     /// A start accepts writes before everything on the volume is durable.
     NoSyncAtStart,
+    /// A run takes what it was told without locks only, not again under those of a batch.
+    ToldOnlyBetween,
     /// A run is told of a new root after the locks of the change are free.
     ToldAfterRelease,
     /// A batch goes on when its run was dropped, and what it was told with it.

@@ -2,21 +2,36 @@
 
 use super::client::{Done, Turn, exclusive, shared};
 use super::disk::{Link, Name, Object, PRESENT, Repository, Tag};
-use super::edges::{blobs_of, within};
+use super::edges::within;
 use super::explorer::Event;
 use super::mutants::Mutant;
 use super::state::{At, Held};
 
 impl Turn<'_> {
-    pub(super) fn head(&mut self, repository: Repository) -> Done {
+    pub(super) fn head_of_layer(&mut self, repository: Repository) -> Done {
         let link = Link(repository, Object::Layer);
         if !self.is_whole(link) {
             return self.permit();
         }
-        self.state
-            .disk
-            .write(Name::Link(link), self.model.scenario.new_link());
+        self.renew(link);
         self.give_up("finds the layer there and renews its link's mtime")
+    }
+
+    pub(super) fn head_of_manifest(&mut self, link: Link) -> Done {
+        if !self.is_whole(link) {
+            return self.give_up("finds no such manifest");
+        }
+        self.renew(link);
+        self.give_up("finds the manifest there and renews its revision's mtime")
+    }
+
+    /// Without locks: what a batch has decided on by then goes all the same.
+    fn renew(&mut self, link: Link) {
+        let scenario = &self.model.scenario;
+        self.state.disk.write(Name::Link(link), scenario.new_link());
+        if scenario.has_grace && !link.is_in(self.state.collector.to_unlink) {
+            self.state.promises.asked_for |= link.bit();
+        }
     }
 
     pub(super) fn push_layer(&mut self, repository: Repository, at: At) -> Done {
@@ -86,13 +101,13 @@ impl Turn<'_> {
             At::Permitted => {
                 let edges = self.model.scenario.edges;
                 let replaced = tag.map_or(0, |tag| self.named_by(tag));
-                let named = blobs_of(link.1) | edges.children_of(link.1) | edges.subject_of(link.1);
+                let named = edges.named_by(link.1) | edges.subject_of(link.1);
                 self.hold(Held {
                     exclusive: link.1.bit(),
                     shared: (named | replaced) & !link.1.bit(),
                     tags: tag.map_or(0, Tag::bit),
                 })?;
-                if blobs_of(link.1) != 0 && !self.is_whole(Link(link.0, Object::Layer)) {
+                if edges.blobs_of(link.1) != 0 && !self.is_whole(Link(link.0, Object::Layer)) {
                     self.event = Event::Refused;
                     return self.give_up("is refused: the layer is unknown");
                 }
@@ -100,7 +115,7 @@ impl Turn<'_> {
                 self.promise_child(link);
                 self.state.disk.write(Name::Content(link.1), PRESENT);
                 if self.model.is(Mutant::TagBeforeManifest) {
-                    self.state.disk.write(Name::Link(link), PRESENT);
+                    self.write_revision(link);
                     self.write_tag(link.1, tag);
                     return self.to(
                         At::Tagged,
@@ -114,7 +129,7 @@ impl Turn<'_> {
             }
             At::Placed => {
                 self.state.disk.sync(Name::Content(link.1));
-                self.state.disk.write(Name::Link(link), PRESENT);
+                self.write_revision(link);
                 self.to(At::Linked, "fsyncs that, renames the revision into place")
             }
             At::Linked if tag.is_some() => {
@@ -133,6 +148,11 @@ impl Turn<'_> {
                 self.commit(link, "fsyncs that, lets go, acknowledges")
             }
         }
+    }
+
+    fn write_revision(&mut self, link: Link) {
+        let value = self.model.scenario.new_link();
+        self.state.disk.write(Name::Link(link), value);
     }
 
     fn write_tag(&mut self, object: Object, tag: Option<Tag>) {

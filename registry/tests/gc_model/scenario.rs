@@ -2,7 +2,7 @@
 
 use super::client::Operation;
 use super::collector::reading_order;
-use super::disk::Object::{Child, Layer};
+use super::disk::Object::Layer;
 use super::disk::{FRESH, Link, Name, Object, PRESENT, Repository, Tag};
 use super::edges::Edges;
 
@@ -43,10 +43,7 @@ impl Scenario {
         Self {
             names: reading_order(is_used),
             volume,
-            edges: Edges {
-                subject: Child,
-                referrer_has_child: false,
-            },
+            edges: Edges::SIGNED_IMAGE,
             programs,
             collects_untagged: false,
             has_grace: false,
@@ -75,7 +72,9 @@ impl Operation {
                     .chain([Name::Link(Link(repository, object))])
                     .collect()
             }
-            Self::DeleteTag(_) | Self::DeleteManifest(..) | Self::DeleteLayer(_) => Vec::new(),
+            Self::HeadManifest(..) | Self::DeleteTag(_) | Self::DeleteManifest(..) | Self::DeleteLayer(_) => {
+                Vec::new()
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Who does what on which volume: small situations that together cover what can meet. Pure.
 
 use super::client::Operation::{
-    self, DeleteLayer, DeleteManifest, DeleteTag, Mount, PushLayer, PushLayerUnlessThere, PutManifest,
+    self, DeleteLayer, DeleteManifest, DeleteTag, HeadManifest, Mount, PushLayer, PushLayerUnlessThere,
+    PutManifest,
 };
 use super::disk::Object::{Child, Index, Layer, Referrer};
 use super::disk::Repository::{A, B};
@@ -81,7 +82,7 @@ pub(crate) fn retag_of_expired_signed_index() -> Scenario {
         collects_untagged: true,
         edges: Edges {
             subject: Index,
-            referrer_has_child: false,
+            ..Edges::SIGNED_IMAGE
         },
         ..Scenario::new(&SIGNED_INDEX, &[], [&[PutManifest(A, Index, Some(One))], &[]])
     }
@@ -146,8 +147,8 @@ pub(crate) fn retag_of_an_expired_cycle() -> Scenario {
     Scenario {
         collects_untagged: true,
         edges: Edges {
-            subject: Child,
             referrer_has_child: true,
+            ..Edges::SIGNED_IMAGE
         },
         ..Scenario::new(
             &SIGNED_IMAGE,
@@ -155,6 +156,57 @@ pub(crate) fn retag_of_an_expired_cycle() -> Scenario {
             [
                 &[PutManifest(A, Referrer, Some(One))],
                 &[PutManifest(A, Child, Some(Two))],
+            ],
+        )
+    }
+}
+
+/// The same when the signature has a layer of its own, and somebody signs anew: index, child, referrer, layer.
+pub(crate) fn retag_of_expired_index_with_a_signature() -> Scenario {
+    Scenario {
+        collects_untagged: true,
+        edges: Edges {
+            with_layer: Referrer.bit(),
+            ..Edges::SIGNED_IMAGE
+        },
+        ..Scenario::new(
+            &SIGNED_INDEX,
+            &[],
+            [
+                &[PutManifest(A, Index, Some(One))],
+                &[PushLayerUnlessThere(A), PutManifest(A, Referrer, None)],
+            ],
+        )
+    }
+}
+
+/// Somebody asks for an expired index, somebody else for its image, and pushes the index over it: both are young then.
+pub(crate) fn heads_of_expired_index_under_grace() -> Scenario {
+    Scenario {
+        collects_untagged: true,
+        has_grace: true,
+        ..Scenario::new(
+            &SIGNED_INDEX,
+            &[],
+            [
+                &[HeadManifest(A, Index)],
+                &[HeadManifest(A, Child), PutManifest(A, Index, Some(One))],
+            ],
+        )
+    }
+}
+
+/// Somebody asks for an expired image, and deletes it although it is young.
+pub(crate) fn delete_of_a_young_image() -> Scenario {
+    Scenario {
+        collects_untagged: true,
+        has_grace: true,
+        ..Scenario::new(
+            &SIGNED_IMAGE,
+            &[],
+            [
+                &[HeadManifest(A, Child), DeleteManifest(A, Child)],
+                &[PushLayerUnlessThere(A), HeadManifest(A, Referrer)],
             ],
         )
     }
@@ -197,7 +249,7 @@ pub(crate) fn tag_moves_from_what_is_deleted() -> Scenario {
     Scenario {
         edges: Edges {
             subject: Index,
-            referrer_has_child: false,
+            ..Edges::SIGNED_IMAGE
         },
         ..Scenario::new(
             &IMAGE,

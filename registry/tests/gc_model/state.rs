@@ -96,6 +96,8 @@ pub(crate) enum Phase {
     /// Waits for the changes that do not know of the run.
     Arming,
     Marking,
+    /// Has read everything, and has locked nothing yet.
+    Marked,
     SweepingLinks,
     SweepingContents,
 }
@@ -110,9 +112,11 @@ pub(crate) struct Collector {
     pub(crate) kept: u8,
     /// While marking: what was seen. Afterwards: candidates.
     pub(crate) candidates: u8,
-    /// What clients have told since the last batch took it.
+    /// What clients have told since the run last took it.
     pub(crate) additions: u8,
-    /// The links that this batch is about.
+    /// What it has taken of that, and not kept yet.
+    pub(crate) taken: u8,
+    /// The links that this batch is about; while contents are swept, whether this one was found to be garbage.
     pub(crate) batch: u8,
     /// Those of them that it still has to unlink.
     pub(crate) to_unlink: u8,
@@ -132,6 +136,7 @@ impl Collector {
             kept: 0,
             candidates: 0,
             additions: 0,
+            taken: 0,
             batch: 0,
             to_unlink: 0,
             has_drained: false,
@@ -164,6 +169,8 @@ pub(crate) struct Promises {
     pub(crate) with_child: u8,
     /// Referrers that were acknowledged and there together with their subject.
     pub(crate) with_subject: u8,
+    /// Links whose HEAD was answered before a batch had decided to remove them: their grace has begun anew.
+    pub(crate) asked_for: u8,
     /// Manifests that a run has begun to remove: nobody may expect a whole one when a power cut brings it back.
     pub(crate) condemned: u8,
 }
@@ -204,6 +211,7 @@ impl Model {
             deleting: 0,
             with_child: 0,
             with_subject: 0,
+            asked_for: 0,
             condemned: 0,
         };
         for link in each(revisions) {
