@@ -81,7 +81,9 @@ impl Turn<'_> {
                     }
                     return Some("fsyncs that the tag is gone");
                 }
-                if self.state.tagged(tag) != Some(link.1) && !self.model.is(Mutant::DeleteWithoutRereading) {
+                let is_read_again =
+                    !self.model.is(Mutant::DeleteWithoutRereading) && !self.model.is(Mutant::TagsReadOnce);
+                if is_read_again && self.state.tagged(tag) != Some(link.1) {
                     self.client().found &= !tag.bit();
                     return Some("reads the tag again: it names something else now");
                 }

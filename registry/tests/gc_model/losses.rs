@@ -97,6 +97,24 @@ fn model_that_does_not_read_a_tag_again_loses_it() {
     );
 }
 
+/// Who moves a tag away shares the stripe of what it named, so no tag in a list that was made under that stripe moves.
+/// The engine reads each again all the same: it would be needed if somebody moved tags without that stripe.
+#[test]
+fn model_that_lists_tags_under_the_stripe_loses_none_without_reading_them_again() {
+    for scenario in [
+        scenarios::delete_of_a_manifest_whose_tag_moves(),
+        scenarios::tag_moves_from_what_is_deleted(),
+    ] {
+        let model = Model {
+            scenario,
+            mutant: Some(Mutant::TagsReadOnce),
+            tells: Tells::BeforeItWrites,
+            only_acknowledged: false,
+        };
+        assert_eq!(model.explore(MOST_STATES).counter_example, None);
+    }
+}
+
 #[test]
 fn model_that_does_not_fsync_removed_links_loses_data() {
     let lost = "tag One names Index, but link A/Layer is missing";

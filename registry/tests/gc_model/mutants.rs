@@ -14,8 +14,11 @@ pub(crate) enum Mutant {
     LookBeforeLock,
     /// A push takes the stripe of its digest shared.
     SharedPublish,
-    /// DELETE of a manifest removes the tags that it found before it held its locks, without reading each again.
+    /// DELETE of a manifest lists its tags before it has the manifest's stripe, and removes them without reading each
+    /// again. Either of the two readings under locks prevents the loss, so both have to go.
     DeleteWithoutRereading,
+    /// The second of them alone is left out: tags are listed under the stripe, and not read again under their locks.
+    TagsReadOnce,
     /// Data goes while the links to it are only unlinked, not durably gone.
     LinksNotSynced,
     /// The tag is written while the manifest is not durable.
