@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "layering/volume.rs"]
+mod volume;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,7 +113,13 @@ impl Source<'_> {
 }
 
 fn broken_rules(source: &Source<'_>) -> Vec<String> {
-    let rules = [pure_rule, storage_rule, answer_rule, surroundings_rule];
+    let rules = [
+        pure_rule,
+        storage_rule,
+        volume::rule,
+        answer_rule,
+        surroundings_rule,
+    ];
     let broken = rules.iter().flat_map(|rule| rule(source));
     broken
         .map(|sentence| format!("{}: {sentence}", source.path))
