@@ -263,7 +263,7 @@ impl Inner {
         if now != Some(damaged) {
             return Ok(false);
         }
-        match self.disk.publish(&path, &target) {
+        match self.disk.move_aside(&path, &target) {
             Err(Fault::Full { .. }) => tracing::error!(
                 "blob {digest} is damaged, and the volume is too full to move it aside: free space, and push it again"
             ),

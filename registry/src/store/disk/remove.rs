@@ -142,6 +142,22 @@ impl Disk {
         drop(removed.map_err(|error| self.fault("remove", aside, error)));
     }
 
+    /// Puts a file elsewhere, and returns when it is durably gone from where it was: a rename is whole, so the file is
+    /// durably in its new place then.
+    pub(in crate::store) fn move_aside(&self, path: &Path, target: &Path) -> Result<(), Fault> {
+        self.check_writable()?; // it may have failed since the change began
+        self.create_directories(parent(target))?;
+        let directory = parent(path);
+        let moved = self
+            .open_directory(directory)
+            .and_then(|opened| self.rename(path, target).map(|()| opened));
+        let opened = moved.map_err(|error| {
+            self.forget(parent(target)); // somebody may have removed it by hand
+            self.fault("move aside", path, error)
+        })?;
+        self.sync_directory(&opened, directory)
+    }
+
     /// Removes everything in a directory, which need not be there.
     pub(in crate::store) fn empty(&self, directory: &Path) -> io::Result<()> {
         let entries = match fs::read_dir(directory) {

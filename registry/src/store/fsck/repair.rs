@@ -118,7 +118,7 @@ impl Inner {
                     return Ok(None);
                 }
                 let target = self.free_place(&name);
-                self.disk.publish(&path, &target)?;
+                self.disk.move_aside(&path, &target)?;
                 format!("moved {} to {}: {why}", shown(&path), shown(&target))
             }
             Cure::Ask(tag) => {

@@ -3,6 +3,7 @@
 
 mod cases;
 mod cuts;
+mod damage;
 mod model;
 mod operations;
 mod pairs;

@@ -1,6 +1,6 @@
 //! The operations by themselves, and the volumes on which they run.
 
-use super::super::*;
+use super::damage::{self, REPAIR, SCRUB};
 use super::operations as op;
 use super::record::{Before, Part, Record, Setup, in_turn};
 
@@ -68,13 +68,15 @@ pub(super) fn stale_age() -> Setup {
 }
 
 pub(super) fn damaged_layer() -> Setup {
-    |store| {
-        Box::pin(async move {
-            op::with_blobs(store).await;
-            let path = store.inner.keys.blob(&digest_of(op::LAYER));
-            std::fs::write(path, b"0ne").unwrap();
-        })
-    }
+    |store| Box::pin(damage::with_damaged_layer(store))
+}
+
+pub(super) fn lost_links() -> Setup {
+    |store| Box::pin(damage::with_lost_links(store))
+}
+
+pub(super) fn to_be_moved() -> Setup {
+    |store| Box::pin(damage::with_what_is_to_be_moved(store))
 }
 
 fn cases_of_blobs_and_holds() -> Vec<Case> {
@@ -112,11 +114,46 @@ fn cases_of_blobs_and_holds() -> Vec<Case> {
             op::push_layer,
         ),
         ("mount", Before::Open(blobs()), "mount", op::mount),
+        (
+            "blob by sha512",
+            Before::Open(nothing()),
+            PUSH_BLOB,
+            op::push_layer_as_sha512,
+        ),
+    ]
+}
+
+fn cases_of_scrub_and_repair() -> Vec<Case> {
+    vec![
+        (
+            "scrub of rotten bytes",
+            Before::Open(damaged_layer()),
+            SCRUB,
+            damage::scrub,
+        ),
+        (
+            "repair of lost links",
+            Before::Open(lost_links()),
+            REPAIR,
+            damage::repair,
+        ),
+        (
+            "repair of what is to be moved aside",
+            Before::Open(to_be_moved()),
+            REPAIR,
+            damage::repair,
+        ),
     ]
 }
 
 fn cases_of_manifests() -> Vec<Case> {
     vec![
+        (
+            "image by sha512",
+            Before::Open(first()),
+            PUSH_MANIFEST,
+            op::push_first_as_sha512,
+        ),
         ("image", Before::Open(blobs()), PUSH_MANIFEST, op::push_first),
         (
             "image with two tags",
@@ -237,6 +274,7 @@ pub(super) async fn single_operations() -> Vec<(&'static str, Record)> {
     let mut records = Vec::new();
     let cases = [
         cases_of_blobs_and_holds(),
+        cases_of_scrub_and_repair(),
         cases_of_manifests(),
         cases_of_deletes_and_collections(),
     ];

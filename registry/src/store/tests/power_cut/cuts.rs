@@ -7,10 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use super::super::*;
 use super::cases::COLLECT;
+use super::damage::{Tolerated, findings};
 use super::operations::Operation;
 use super::record::{Phase, Record};
 use super::states::{MOST_PENDING, State, States};
-use super::view::{View, contents, dangling, findings, incomplete, look};
+use super::view::{View, contents, dangling, incomplete, look};
 
 /// What came of opening a store and doing everything again from one operation on: what clients see in between, or what
 /// is wrong whenever the power fails.
@@ -115,7 +116,8 @@ fn tell(record: &Record, state: &State, phase: &Phase) -> Option<String> {
     if owes_format(record, phase) && !state.has("portolan/v1/FORMAT") {
         return Some("nothing says which format the volume has".into());
     }
-    dangling(state)
+    let tolerated = record.tolerated(phase);
+    dangling(state).find(|problem| !tolerated.has(problem))
 }
 
 fn owes_format(record: &Record, phase: &Phase) -> bool {
@@ -127,8 +129,8 @@ async fn look_into(record: &Record, state: &State, phase: &Phase, seen: &mut See
     let state_is = fingerprint(state);
     let again = record.to_be_done_again(phase);
     let names: Vec<_> = again.iter().map(|(name, _)| *name).collect();
-    let findings = format!("{:?}", record.findings);
-    let expected = fingerprint(&(names, record.last(), &record.contents, &record.freed, findings));
+    let tolerated = record.tolerated(phase);
+    let expected = fingerprint(&(names, record.last(), &record.contents, &record.freed, &tolerated));
     let allowed = record.allowed(phase);
     let owes_format = owes_format(record, phase);
     let cut = (state_is, fingerprint(&(&allowed, expected, owes_format)));
@@ -140,7 +142,10 @@ async fn look_into(record: &Record, state: &State, phase: &Phase, seen: &mut See
     }
     let outcome = match seen.outcomes.entry((state_is, expected)) {
         Entry::Occupied(seen) => seen.into_mut(),
-        Entry::Vacant(new) => new.insert(open_on(record, state, again, expected, &mut seen.opened).await),
+        Entry::Vacant(new) => {
+            let about = (record, tolerated);
+            new.insert(open_on(about, state, again, expected, &mut seen.opened).await)
+        }
     };
     let view = outcome.as_ref().map_err(String::clone)?;
     for (thing, answers) in allowed {
@@ -154,7 +159,7 @@ async fn look_into(record: &Record, state: &State, phase: &Phase, seen: &mut See
 
 /// Opens a store on what is left, and does everything again unless that was done on what it has become.
 async fn open_on(
-    record: &Record,
+    (record, tolerated): (&Record, Tolerated<'_>),
     state: &State,
     again: &[(&'static str, Operation)],
     expected: Fingerprint,
@@ -162,9 +167,9 @@ async fn open_on(
 ) -> Outcome {
     let volume = Volume::in_memory();
     state.write_to(volume.path());
-    let findings = findings(volume.path());
-    if let Some(new) = findings.difference(&record.findings).next() {
-        return Err(format!("{new:?}"));
+    let findings = findings(volume.path(), record.wrong.after.is_some());
+    if let Some(new) = findings.iter().find(|it| !tolerated.has(it)) {
+        return Err(new.clone());
     }
     let store = Store::open(volume.options()).await;
     let store = store.map_err(|error| format!("cannot be opened: {error}"))?;
@@ -173,18 +178,20 @@ async fn open_on(
     }
     match opened.entry((fingerprint(&State::of(volume.path())), expected)) {
         Entry::Occupied(known) => known.get().clone(),
-        Entry::Vacant(new) => new.insert(do_again(record, &volume, &store, again).await).clone(),
+        Entry::Vacant(new) => new
+            .insert(do_again((record, tolerated), &volume, &store, again).await)
+            .clone(),
     }
 }
 
 async fn do_again(
-    record: &Record,
+    (record, tolerated): (&Record, Tolerated<'_>),
     volume: &Volume,
     store: &Store,
     again: &[(&'static str, Operation)],
 ) -> Outcome {
     let found = look(store).await;
-    if let Some(problem) = incomplete(&found) {
+    if let Some(problem) = incomplete(&found).find(|it| !tolerated.has(it)) {
         return Err(problem);
     }
     for (name, operation) in again {
@@ -195,6 +202,11 @@ async fn do_again(
     let differing: BTreeSet<_> = record.last().iter().filter(|it| view[it.0] != *it.1).collect();
     if !differing.is_empty() {
         return Err(format!("done again, {differing:?} came out differently"));
+    }
+    if let Some(after) = &record.wrong.after
+        && let Some(left) = findings(volume.path(), true).difference(after).next()
+    {
+        return Err(format!("done again, it leaves {left}"));
     }
     let contents = contents(volume.path());
     let collects_again = again.iter().any(|(name, _)| *name == COLLECT);

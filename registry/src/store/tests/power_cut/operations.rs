@@ -18,6 +18,10 @@ pub(super) fn b() -> RepositoryName {
     repository("b")
 }
 
+pub(super) fn sha512_of(bytes: &[u8]) -> Digest {
+    Digest::of(Algorithm::Sha512, bytes)
+}
+
 /// Blobs that tests look for, with what they are called.
 pub(super) fn blobs() -> Vec<(&'static str, &'static [u8])> {
     vec![("config", b"{}"), ("one", LAYER), ("two", b"two")]
@@ -31,11 +35,17 @@ pub(super) fn manifests() -> Vec<(&'static str, Value)> {
     let parent = index(&[&named]);
     let mut signature = image(&digest(b"{}"), &[&digest(b"two")]);
     signature["subject"] = descriptor(&named, MediaType::OCI_MANIFEST);
+    let mut other_parent = parent.clone();
+    other_parent["annotations"] = json!({"name": "other"});
+    let mut attestation = signature.clone();
+    attestation["annotations"] = json!({"name": "attestation"});
     vec![
         ("first", first),
         ("second", second),
         ("parent", parent),
+        ("other parent", other_parent),
         ("signature", signature),
+        ("attestation", attestation),
     ]
 }
 
@@ -99,7 +109,7 @@ pub(super) async fn with_signature(store: &Store) {
     push_signature(store.clone()).await.unwrap();
 }
 
-fn told<T>(outcome: Result<T, impl std::fmt::Display>) -> Result<(), String> {
+pub(super) fn told<T>(outcome: Result<T, impl std::fmt::Display>) -> Result<(), String> {
     outcome.map(drop).map_err(|error| error.to_string())
 }
 
@@ -120,6 +130,19 @@ pub(super) fn push_layer(store: Store) -> BoxFuture<'static, Result<(), String>>
 
 pub(super) fn push_layer_to_b(store: Store) -> BoxFuture<'static, Result<(), String>> {
     Box::pin(async move { told(try_push_blob(&store, &b(), LAYER).await) })
+}
+
+pub(super) fn push_layer_as_sha512(store: Store) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        let id = store.upload_start(&a(), Some(Algorithm::Sha512)).await;
+        let id = id.map_err(|error| error.to_string())?;
+        let (digest, whole) = (sha512_of(LAYER), Chunk::default());
+        told(
+            store
+                .upload_finish(&a(), &id, &digest, whole, body(&[LAYER]))
+                .await,
+        )
+    })
 }
 
 /// As any client: what cannot be mounted is pushed.
@@ -155,6 +178,13 @@ pub(super) fn push_second_as_v2(store: Store) -> BoxFuture<'static, Result<(), S
 
 pub(super) fn push_parent(store: Store) -> BoxFuture<'static, Result<(), String>> {
     Box::pin(async move { put_as(&store, "v2", &[], "parent").await })
+}
+
+pub(super) fn push_first_as_sha512(store: Store) -> BoxFuture<'static, Result<(), String>> {
+    Box::pin(async move {
+        let digest = sha512_of(manifest("first").to_string().as_bytes());
+        put_as(&store, digest.as_str(), &[tag("v1")], "first").await
+    })
 }
 
 pub(super) fn push_signature(store: Store) -> BoxFuture<'static, Result<(), String>> {

@@ -8,13 +8,12 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _};
 
 use super::super::*;
-use crate::store::fsck::Finding;
-
 use super::cases::COLLECT;
+use super::damage::{Tolerated, Wrong, findings, makes_whole, wrong_links};
 use super::model::Model;
 use super::operations::{Operation, SESSION};
 use super::recorder::{Event, Recorder};
-use super::view::{View, contents, findings, look};
+use super::view::{View, contents, look};
 
 pub(super) type Setup = for<'a> fn(&'a Store) -> BoxFuture<'a, ()>;
 
@@ -46,8 +45,7 @@ pub(super) struct Record {
     pub(super) from: usize,
     /// Whether the volume existed before.
     pub(super) had_format: bool,
-    /// What was wrong with the volume from the beginning.
-    pub(super) findings: BTreeSet<Finding>,
+    pub(super) wrong: Wrong,
     /// The contents that are on the volume in the end.
     pub(super) contents: BTreeSet<String>,
     /// Those that a collection has freed. They may be back, and nothing but the next one takes them away.
@@ -118,6 +116,12 @@ impl Record {
         allowed
     }
 
+    /// What may be wrong in a phase.
+    pub(super) fn tolerated(&self, phase: &Phase) -> Tolerated<'_> {
+        let is_done = phase.acknowledged.len() == self.operations.len();
+        self.wrong.tolerated(is_done)
+    }
+
     /// How many of the operations, one after the other, have changed what clients see.
     pub(super) fn changes(&self) -> usize {
         match &self.order {
@@ -160,7 +164,7 @@ struct Recorded {
     store: Store,
     base: Model,
     had_format: bool,
-    findings: BTreeSet<Finding>,
+    wrong: BTreeSet<String>,
     contents: BTreeSet<String>,
 }
 
@@ -181,7 +185,7 @@ impl Recorded {
             recorder.start_over();
             base = Model::of(volume.path());
         }
-        let findings = findings(volume.path());
+        let wrong = findings(volume.path(), false);
         let contents = contents(volume.path());
         Self {
             contents,
@@ -190,7 +194,7 @@ impl Recorded {
             store,
             base,
             had_format: matches!(before, Before::Open(_)),
-            findings,
+            wrong,
         }
     }
 
@@ -212,6 +216,18 @@ impl Recorded {
     }
 
     fn record(self, operations: Vec<(&'static str, Operation)>, order: Order) -> Record {
+        let mut wrong = Wrong {
+            before: self.wrong,
+            after: None,
+        };
+        if let Order::InTurn(views) = &order
+            && operations.iter().any(|(name, _)| makes_whole(name))
+        {
+            let (path, last) = (self.volume.path(), views.last().unwrap());
+            let mut after = wrong_links(&Model::of(path), last);
+            after.extend(findings(path, true));
+            wrong.after = Some(after);
+        }
         let contents = contents(self.volume.path());
         let collects = operations.iter().any(|(name, _)| *name == COLLECT);
         let freed = self.contents.difference(&contents).filter(|_| collects);
@@ -222,7 +238,7 @@ impl Recorded {
             operations,
             from: 0,
             had_format: self.had_format,
-            findings: self.findings,
+            wrong,
             contents,
             order,
         }

@@ -31,10 +31,11 @@ pub(super) fn kind_of(path: &str) -> String {
         let kind = match before {
             "repositories" | "referrers" | "absent" | "untagged" => "<repository>",
             "tags" => "<tag>",
+            "quarantine" => "<aside>",
             "tmp" if part != "probe" => "<n>",
             "uploads" => part.rsplit_once('.').map_or("<id>", |(_, extension)| extension),
-            "sha256" if is_hex(2) => "<xx>",
-            _ if is_hex(64) => "<hex>",
+            "sha256" | "sha512" if is_hex(2) => "<xx>",
+            _ if is_hex(64) || is_hex(128) => "<hex>",
             _ if part.starts_with("sha256-") => "<referrer>",
             _ => part,
         };

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use portolan_oci::Descriptor;
+
 use super::super::*;
-use crate::store::fsck::{Finding, FsckOptions, check};
 use crate::store::links::digests_in;
 
-use super::operations::{TAGS, a, b, blobs, digest, manifests};
+use super::damage::MOVED_ASIDE;
+use super::operations::{LAYER, TAGS, a, b, blobs, digest, manifest, manifests, sha512_of};
 use super::states::State;
 
 /// Each thing that a client may ask for, and the answer.
@@ -19,19 +21,16 @@ pub(super) async fn look(store: &Store) -> View {
     let mut view = View::new();
     for name in [a(), b()] {
         for (blob, bytes) in blobs() {
-            let answer = match store.blob_open(&name, &digest_of(bytes)).await {
-                Ok(content) => {
-                    let size = content.size();
-                    let read = collect(content.stream(0..size)).await;
-                    String::from_utf8_lossy(&read).into_owned()
-                }
-                Err(BlobError::Unknown { .. }) => ABSENT.into(),
-                Err(error) => format!("fault: {error}"),
-            };
+            let answer = read_or_absent(store, &name, &digest_of(bytes)).await;
             view.insert(format!("{name}: blob {blob}"), answer);
         }
     }
     let name = a();
+    let answer = read_or_absent(store, &name, &sha512_of(LAYER)).await;
+    view.insert(format!("{name}: blob one by sha512"), answer);
+    let by_sha512 = sha512_of(manifest("first").to_string().as_bytes());
+    let answer = read(store, &Reference::Digest(by_sha512)).await;
+    view.insert(format!("{name}: manifest first by sha512"), answer);
     for (manifest, document) in manifests() {
         let pushed = document.to_string();
         let digest = digest_of(pushed.as_bytes());
@@ -58,14 +57,15 @@ pub(super) async fn look(store: &Store) -> View {
         let is_listed = listed.iter().any(|it| it == tag);
         view.insert(format!("{name}: list has {tag}"), is_listed.to_string());
     }
-    let referrers = store
-        .referrers(&name, &digest("first"), &[], None, 1 << 20)
-        .await
-        .map_or_else(
-            |error| format!("fault: {error}"),
-            |page| format!("{:?}", page.descriptors),
-        );
-    view.insert(format!("{name}: referrers of first"), referrers);
+    let listed = store.referrers(&name, &digest("first"), &[], None, 1 << 20).await;
+    for manifest in ["signature", "attestation"] {
+        let is_listed = |it: &&Descriptor| it.digest == digest(manifest);
+        let answer = match &listed {
+            Err(error) => format!("fault: {error}"),
+            Ok(page) => format!("{:?}", page.descriptors.iter().find(is_listed)),
+        };
+        view.insert(format!("{name}: {manifest} among referrers of first"), answer);
+    }
     let keys = &store.inner.keys;
     for (manifest, document) in manifests() {
         let digest = digest_of(document.to_string().as_bytes());
@@ -79,25 +79,55 @@ pub(super) async fn look(store: &Store) -> View {
         view.insert(format!("{name}: {manifest} is aging"), is_aging.to_string());
     }
     view.insert("holds".into(), format!("{:?}", store.holds().await));
+    let noted = std::fs::read(keys.scrub()).unwrap_or_default();
+    let noted = serde_json::from_slice::<Value>(&noted).unwrap_or_default();
+    view.insert(
+        "scrub has ended".into(),
+        noted["lastFinishedAt"].is_string().to_string(),
+    );
+    let aside = std::fs::read_dir(keys.quarantine()).into_iter().flatten();
+    let aside: BTreeSet<_> = aside
+        .map(|it| std::fs::read(it.unwrap().path()).unwrap())
+        .collect();
+    for (what, bytes) in MOVED_ASIDE {
+        let is_there = aside.contains(bytes);
+        view.insert(format!("set aside: {what}"), is_there.to_string());
+    }
     view
+}
+
+async fn read_or_absent(store: &Store, name: &RepositoryName, digest: &Digest) -> String {
+    match store.blob_open(name, digest).await {
+        Ok(content) => {
+            let size = content.size();
+            let read = collect(content.stream(0..size)).await;
+            String::from_utf8_lossy(&read).into_owned()
+        }
+        Err(BlobError::Unknown { .. }) => ABSENT.into(),
+        Err(error) => format!("fault: {error}"),
+    }
 }
 
 async fn read(store: &Store, reference: &Reference) -> String {
     match store.manifest_read(&a(), reference).await {
         Ok(manifest) => String::from_utf8_lossy(&manifest.bytes).into_owned(),
         Err(ManifestError::Unknown { .. } | ManifestError::RepositoryUnknown) => ABSENT.into(),
-        Err(error) => format!("fault: {error}"),
+        Err(error) => {
+            let root = store.inner.keys.root().display().to_string();
+            format!("fault: {error}").replace(&root, "")
+        }
     }
 }
 
-/// The first image that is there without one of its blobs.
-pub(super) fn incomplete(view: &View) -> Option<String> {
+/// The images that are there without one of their blobs.
+pub(super) fn incomplete(view: &View) -> impl Iterator<Item = String> {
     let needs = [
         ("first", ["config", "one"]),
         ("second", ["config", "two"]),
         ("signature", ["config", "two"]),
+        ("attestation", ["config", "two"]),
     ];
-    needs.iter().find_map(|(manifest, needed)| {
+    needs.into_iter().filter_map(|(manifest, needed)| {
         let is_there = view[&format!("a: manifest {manifest}")] != ABSENT;
         let missing = needed
             .iter()
@@ -106,16 +136,6 @@ pub(super) fn incomplete(view: &View) -> Option<String> {
             .filter(|_| is_there)
             .map(|blob| format!("{manifest} is there without blob {blob}"))
     })
-}
-
-/// What a check of the whole volume finds.
-pub(super) fn findings(root: &Path) -> BTreeSet<Finding> {
-    let options = FsckOptions {
-        deep: true,
-        pause: Duration::ZERO,
-    };
-    let report = check(root, options, &|_| {}).unwrap();
-    report.findings.into_iter().collect()
 }
 
 /// The contents on a volume.
@@ -134,9 +154,9 @@ pub(super) fn contents(root: &Path) -> BTreeSet<String> {
     found
 }
 
-/// The first link that leads nowhere.
-pub(super) fn dangling(state: &State) -> Option<String> {
-    state.files().find_map(|(path, bytes)| {
+/// The links that lead nowhere.
+pub(super) fn dangling(state: &State) -> impl Iterator<Item = String> {
+    state.files().filter_map(|(path, bytes)| {
         let inside = path.strip_prefix("docker/registry/v2/repositories/")?;
         let directory = path.strip_suffix("/link")?;
         let (repository, _) = inside.split_once('/')?;
@@ -144,18 +164,22 @@ pub(super) fn dangling(state: &State) -> Option<String> {
         let digest = if bytes.is_empty() {
             let tag = directory.strip_suffix("/current");
             let named = tag.map_or(Some(directory), |tag| only_history_entry(state, tag));
-            format!("sha256:{}", named.unwrap_or_default().rsplit('/').next()?)
+            let (rest, hex) = named.unwrap_or_default().rsplit_once('/').unwrap_or_default();
+            format!("{}:{hex}", rest.rsplit('/').next()?)
         } else {
             named.into_owned()
         };
-        let hex = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64);
-        let Some(hex) = hex else {
+        let parts = digest.split_once(':');
+        let parts = parts.filter(|it| [("sha256", 64), ("sha512", 128)].contains(&(it.0, it.1.len())));
+        let Some((algorithm, hex)) = parts else {
             return Some(format!("{path} holds {digest:?}"));
         };
         let target = if path.contains("/tags/") {
-            format!("docker/registry/v2/repositories/{repository}/_manifests/revisions/sha256/{hex}/link")
+            format!(
+                "docker/registry/v2/repositories/{repository}/_manifests/revisions/{algorithm}/{hex}/link"
+            )
         } else {
-            format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2])
+            format!("docker/registry/v2/blobs/{algorithm}/{}/{hex}/data", &hex[..2])
         };
         (!state.has(&target)).then(|| format!("{path} leads to {target}, which is not there"))
     })
