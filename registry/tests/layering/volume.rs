@@ -59,7 +59,7 @@ const BESIDE_THE_DISK: [(&str, &str, &[&str]); 5] = [
         &["OpenOptions"],
     ),
     (
-        "src/store/blobs.rs",
+        "src/store/renewal.rs",
         "when somebody has asked: without it something is pushed again",
         &["set_modified("],
     ),
@@ -86,8 +86,8 @@ pub(super) fn rule(source: &Source<'_>) -> Vec<String> {
 fn what_changes_a_volume_beside_the_disk_is_named() {
     for (path, call, broken) in [
         ("src/store/tags.rs", "file.sync_all()", 1),
-        ("src/store/blobs.rs", "fs::rename(from, to)", 1),
-        ("src/store/blobs.rs", "file.set_modified(now)", 0),
+        ("src/store/renewal.rs", "fs::rename(from, to)", 1),
+        ("src/store/renewal.rs", "file.set_modified(now)", 0),
         ("src/store/disk/remove.rs", "fs::remove_file(path)", 0),
         ("src/store/tests/faults.rs", "fs::write(path, bytes)", 0),
         ("src/health.rs", "fs::write(path, bytes)", 0),

@@ -48,7 +48,7 @@ impl Wrong {
 pub(super) struct Tolerated<'a>(Option<&'a BTreeSet<String>>);
 
 impl Tolerated<'_> {
-    pub(super) fn has(&self, wrong: &String) -> bool {
+    pub(super) fn has(self, wrong: &String) -> bool {
         self.0.is_none_or(|all| all.contains(wrong))
     }
 }
