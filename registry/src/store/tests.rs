@@ -99,7 +99,8 @@ impl Volume {
         StoreOptions {
             path: self.path().to_owned(),
             volume: VolumeOptions::default(),
-            lock_timeout: Duration::ZERO,
+            // A child that another test begins holds our lock too, until it is a program of its own.
+            lock_timeout: Duration::from_secs(10),
             upload_idle_timeout: Duration::from_hours(24),
             requirements: Requirements::default(),
             clock: Arc::new(now),
@@ -108,13 +109,16 @@ impl Volume {
     }
 
     async fn open(&self) -> Store {
-        // A child that another test begins holds our lock too, until it is a program of its own.
-        let lock_timeout = Duration::from_secs(10);
+        Store::open(self.options()).await.unwrap()
+    }
+
+    /// As another process opens it that does not wait for this one.
+    async fn open_now(&self) -> Result<Store, OpenError> {
         let options = StoreOptions {
-            lock_timeout,
+            lock_timeout: Duration::ZERO,
             ..self.options()
         };
-        Store::open(options).await.unwrap()
+        Store::open(options).await
     }
 
     fn keys(&self) -> Keys {

@@ -287,13 +287,7 @@ async fn a_check_tells_who_waits_for_it_and_lets_go_before_it_reads_all_bytes() 
         Err(OpenError::InUse { holder, .. }) => Some(holder),
         _ => None,
     };
-    let opened = || async {
-        let options = StoreOptions {
-            lock_timeout: Duration::ZERO,
-            ..volume.options()
-        };
-        Store::open(options).await
-    };
+    let opened = || volume.open_now();
     let lock = BriefLock::take(&content.keys(), "which checks the volume").unwrap();
     let holder = in_use(opened().await).unwrap();
     assert!(holder.ends_with(", which checks the volume"), "{holder}");

@@ -71,7 +71,7 @@ async fn file_in_place_of_the_directory_is_refused_by_name() {
 async fn second_process_on_a_volume_is_refused_with_path_and_remedy() {
     let volume = Volume::new();
     let store = volume.open().await;
-    let error = Store::open(volume.options()).await.unwrap_err().to_string();
+    let error = volume.open_now().await.unwrap_err().to_string();
     assert!(
         error.contains(&format!(
             "\"{}\" is in use by process {} on host",
@@ -97,7 +97,7 @@ async fn whoever_holds_the_lock_without_a_signature_is_another_process() {
     other.lock().unwrap();
     for content in [&b""[..], b"process 1\non host x\n", b"\xff\n", &[b'x'; 5000]] {
         std::fs::write(volume.keys().lock(), content).unwrap();
-        let error = Store::open(volume.options()).await.unwrap_err().to_string();
+        let error = volume.open_now().await.unwrap_err().to_string();
         assert!(error.contains("is in use by another process,"), "{error}");
     }
 }
@@ -196,10 +196,7 @@ async fn open_syncing(
     if let Some(errno) = fails_with {
         tell.send(Err(std::io::Error::from_raw_os_error(errno))).unwrap();
     }
-    let options = StoreOptions {
-        lock_timeout: Duration::from_secs(10),
-        ..volume.options()
-    };
+    let options = volume.options();
     let seam = Box::new(Syncing(Mutex::new(telling)));
     (Store::open_through(options, seam).await.unwrap(), tell)
 }

@@ -158,7 +158,6 @@ async fn volume_on_which_even_removing_needs_room_opens_serves_and_deletes() {
                 reserve: ReserveSize::Bytes(BYTES),
                 ..VolumeOptions::default()
             },
-            lock_timeout: Duration::from_secs(10),
             ..volume.options()
         };
         let store = Store::open_through(options, Box::new(seam)).await.unwrap();
