@@ -1,7 +1,7 @@
 //! Deleting manifests: digests come in; IO in blocking threads.
 //!
 //! Top-down: tags, the link of the repository, then what is kept about it. Content stays until it is collected. A delete
-//! that fails has taken nothing.
+//! that fails has taken nothing, and one that is cut off is completed by the next start.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,9 +13,14 @@ use crate::manifest::{Manifest, References, stored_names};
 
 use super::collect::Root;
 use super::error::{Fault, ManifestError};
-use super::links::{digests_in, exists, read_link};
+use super::links::{digests_in, exists, read_link, tag_names};
 use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
+
+mod record;
+
+use self::record::Deletion;
+pub(super) use self::record::complete_what_was_cut_off;
 
 impl Store {
     /// Removes a manifest and every tag that names it, unless an index of the repository needs it, or the client expects
@@ -139,17 +144,22 @@ impl Inner {
         let subject = stored
             .as_ref()
             .and_then(|manifest| Manifest::parse(None, &manifest.bytes).ok()?.subject);
-        let mut named = Vec::new();
+        let mut deletion = Deletion {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            subject,
+            tags: Vec::new(),
+        };
         for tag in tags {
             // A push may have moved it on before its lock was free.
-            if self.tag_names_digest(repository, tag, digest)? {
-                named.push(tag);
+            if tag_names(&self.keys.tag(repository, tag), digest)? {
+                deletion.tags.push(tag.clone());
             }
         }
-        let directories: Vec<PathBuf> = named.iter().map(|tag| self.keys.tag(repository, tag)).collect();
+        let tags: Vec<PathBuf> = deletion.tag_directories(&self.keys).collect();
         let link = self.keys.revision_link(repository, digest);
-        let removed = self.disk.remove_with(&directories, &link);
-        for tag in named {
+        let removed = self.disk.remove_with(&tags, &link, &deletion.text());
+        for tag in &deletion.tags {
             self.note_tag(repository, tag);
         }
         if let (Err(_), Some(manifest)) = (&removed, &stored) {
@@ -159,17 +169,7 @@ impl Inner {
                 .note(|| Root::manifest(repository, digest, &references));
         }
         removed?;
-        if let Some(directory) = link.parent() {
-            self.disk.remove_if_empty(directory);
-        }
-        // What is said about a manifest that is not there means nothing, should it stay behind.
-        if let Some(subject) = subject {
-            drop(
-                self.disk
-                    .discard(&self.keys.referrer(repository, &subject, digest)),
-            );
-        }
-        drop(self.disk.discard(&self.keys.absent(repository, digest)));
+        deletion.clear(&self.keys, &self.disk);
         Ok(())
     }
 }

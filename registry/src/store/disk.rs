@@ -19,7 +19,7 @@ mod aside;
 mod remove;
 mod seam;
 
-pub(super) use aside::is_aside;
+pub(super) use aside::{is_aside, is_record};
 #[cfg(test)]
 pub(super) use seam::Step;
 pub(super) use seam::{Act, Direct, Effect, Seam};

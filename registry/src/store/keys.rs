@@ -12,6 +12,7 @@
 //!   admin.sock                                                 where the running registry listens for administration
 //!   reserve/bytes  reserve/<n>                                 room for deletes on a full volume
 //!   tmp/<n>                                                    small files before their rename; emptied at start
+//!   tmp/<n>.deleting                                           a delete of a manifest with tags that has begun
 //!   uploads/<uuid>.json  uploads/<uuid>.data                   upload sessions: whose, and the bytes so far
 //!   scrub.json                                                 where scrubbing is
 //!   quarantine/<alg>-<hex>                                     damaged content that was moved aside

@@ -160,6 +160,15 @@ pub(super) fn read_tag(tag_directory: &Path) -> Result<Option<Digest>, Fault> {
     }
 }
 
+/// Whether a tag names `digest`. One that cannot be read names nothing that could be deleted with it.
+pub(super) fn tag_names(tag_directory: &Path, digest: &Digest) -> Result<bool, Fault> {
+    match read_tag(tag_directory) {
+        Ok(named) => Ok(named.as_ref() == Some(digest)),
+        Err(Fault::Damaged { .. }) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
 fn parse_link(path: &Path, bytes: &[u8]) -> Result<Digest, Fault> {
     let text = String::from_utf8_lossy(bytes);
     text.trim()

@@ -1,8 +1,8 @@
 //! Opening a volume: a path in, a [`Store`] out, or the sentence that tells what to do; blocking IO.
 //!
 //! Order: the directory must be readable, on a file system to trust; then the lock decides who writes; then the format;
-//! leftovers of a predecessor go; a small file is written and fsynced, so that a volume that cannot be written is known
-//! before the first push; the reserve is made.
+//! deletes that a predecessor has begun are completed, and its leftovers go; a small file is written and fsynced, so that
+//! a volume that cannot be written is known before the first push; the reserve is made.
 
 use std::fs;
 use std::io;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::changes::Changes;
 use super::collect::{Arming, Collected};
+use super::deletion::complete_what_was_cut_off;
 use super::disk::{Direct, Disk, Seam, foreign_owner, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::heads::Heads;
@@ -240,10 +241,15 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     }
     let is_empty = is_new && !keys.shared().exists();
     let temporary = keys.temporary();
-    // What a predecessor left of unfinished small files.
-    let emptied = disk.empty(&temporary);
-    disk.number_behind(&names_in(&temporary).unwrap_or_default());
-    let probed = emptied
+    // What a predecessor left of deletes and of unfinished small files.
+    let left = names_in(&temporary).unwrap_or_default();
+    disk.number_behind(&left);
+    complete_what_was_cut_off(keys, disk, &left);
+    if disk.read_only().is_some() {
+        return Ok(true);
+    }
+    let probed = disk
+        .empty(&temporary)
         .map_err(|error| disk.fault("empty", &temporary, error))
         .and_then(|()| disk.create_directories(keys.own()))
         .and_then(|()| disk.discard(&keys.clean()))

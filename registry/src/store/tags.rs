@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portolan_oci::{Digest, RepositoryName, Tag};
 
 use super::error::{Fault, ListError, ManifestError, ReadOnlyReason};
-use super::links::{exists, names_in, read_tag};
+use super::links::{exists, names_in, read_tag, tag_names};
 use super::precondition::Precondition;
 use super::tag_lists::TagLists;
 use super::{Inner, Page, Store, blocking};
@@ -146,25 +146,11 @@ impl Inner {
     pub(super) fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, Fault> {
         let mut tags = Vec::new();
         for tag in self.tag_names(repository)? {
-            if self.tag_names_digest(repository, &tag, digest)? {
+            if tag_names(&self.keys.tag(repository, &tag), digest)? {
                 tags.push(tag);
             }
         }
         Ok(tags)
-    }
-
-    /// A tag that cannot be read names nothing that could be deleted with it.
-    pub(super) fn tag_names_digest(
-        &self,
-        repository: &RepositoryName,
-        tag: &Tag,
-        digest: &Digest,
-    ) -> Result<bool, Fault> {
-        match read_tag(&self.keys.tag(repository, tag)) {
-            Ok(named) => Ok(named.as_ref() == Some(digest)),
-            Err(Fault::Damaged { .. }) => Ok(false),
-            Err(fault) => Err(fault),
-        }
     }
 
     /// The right way to say that a manifest is not there.

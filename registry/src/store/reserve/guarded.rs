@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Reserve;
-use crate::store::disk::{Act, Effect, Seam, is_aside, is_full};
+use crate::store::disk::{Act, Effect, Seam, is_aside, is_full, is_record};
 
 pub(in crate::store) struct Guarded {
     reserve: Arc<Reserve>,
@@ -32,6 +32,10 @@ impl Seam for Guarded {
                 self.take_away(effect, act)
             }
             Effect::Rename { to, .. } if to.starts_with(&self.temporary) => self.take_away(effect, act),
+            // without it a delete does not begin
+            Effect::CreateFile { path } | Effect::Write { path, .. } if is_record(path) => {
+                self.take_away(effect, act)
+            }
             // back to the place that it has left
             Effect::Rename { from, .. } if is_aside(from) => self.seam.take(effect, act),
             Effect::CreateDirectory { .. }

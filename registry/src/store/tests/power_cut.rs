@@ -1,9 +1,11 @@
 //! The power fails at any point of any operation: on every volume that a disk may have kept, everything that was
-//! acknowledged is there, what was not is whole or absent, and it can be done again. And no fsync is there for nothing.
+//! acknowledged is there, what was not is whole or absent, and it can be done again. A delete has taken all or nothing. And
+//! no fsync is there for nothing.
 
 mod cases;
 mod cuts;
 mod damage;
+mod deletes;
 mod model;
 mod operations;
 mod pairs;

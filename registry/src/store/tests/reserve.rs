@@ -30,6 +30,49 @@ impl Seam for Full {
     }
 }
 
+/// Finds no space for some records of deletes, and counts the writes of those that it has space for.
+#[derive(Clone, Default)]
+struct FullForRecords {
+    times: Arc<AtomicU8>,
+    written: Arc<AtomicU8>,
+}
+
+impl Seam for FullForRecords {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        if step != Step::Write || !disk::is_record(path) {
+            return Ok(());
+        }
+        let left = |times: u8| times.checked_sub(1);
+        let full = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+        if full.is_ok() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.written.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn record_of_a_delete_on_a_full_volume_uses_the_reserve() {
+    let volume = Volume::new();
+    let seam = FullForRecords::default();
+    let mut options = volume.options();
+    options.volume.reserve = ReserveSize::Bytes(BYTES);
+    let store = Store::open_through(options, Box::new(seam.clone()))
+        .await
+        .unwrap();
+    let name = repository("a");
+    let first = push_image(&store, &name, "v1", "x").await;
+    let second = push_image(&store, &name, "v2", "y").await;
+    seam.times.store(1, Ordering::SeqCst);
+    store.manifest_delete(&name, &first).await.unwrap();
+    assert_eq!(kept(&volume), (0, 0));
+    // the file, and its bytes
+    assert_eq!(seam.written.load(Ordering::SeqCst), 2);
+    store.manifest_delete(&name, &second).await.unwrap();
+    assert_eq!(seam.written.load(Ordering::SeqCst), 4, "without the reserve");
+}
+
 /// The number says how often the volume is full from now on.
 async fn open_with(volume: &Volume, reserve: ReserveSize) -> (Store, Arc<AtomicU8>) {
     let options = StoreOptions {

@@ -8,6 +8,7 @@ use super::record::{Before, Part, Record, Setup, in_turn};
 type Case = (&'static str, Before, &'static str, op::Operation);
 
 pub(super) const COLLECT: &str = "collection";
+pub(super) const DELETE_MANIFEST: &str = "manifest delete";
 pub(super) const PUSH_BLOB: &str = "blob push";
 pub(super) const PUSH_MANIFEST: &str = "manifest push";
 
@@ -195,13 +196,13 @@ fn cases_of_deletes_and_collections() -> Vec<Case> {
         (
             "manifest delete",
             Before::Open(first()),
-            "manifest delete",
+            DELETE_MANIFEST,
             op::delete_first,
         ),
         (
             "delete of a referrer",
             Before::Open(signature()),
-            "manifest delete",
+            DELETE_MANIFEST,
             op::delete_signature,
         ),
         (
@@ -225,7 +226,7 @@ fn cases_of_deletes_and_collections() -> Vec<Case> {
         (
             "delete of an index",
             Before::Open(parent_alone()),
-            "manifest delete",
+            DELETE_MANIFEST,
             op::delete_parent,
         ),
         ("hold", Before::Open(blobs()), "hold", op::hold),

@@ -153,6 +153,11 @@ async fn look_into(record: &Record, state: &State, phase: &Phase, seen: &mut See
             return Err(format!("{thing} is {:?}, allowed are {answers:?}", view[thing]));
         }
     }
+    if let Some(either) = record.either(phase)
+        && !either.contains(&&**view)
+    {
+        return Err(format!("the delete has taken some of it, and left {view:?}"));
+    }
     seen.sound.insert(cut);
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(super) struct Record {
 }
 
 /// What clients see in the end, and before that.
-enum Order {
+pub(super) enum Order {
     /// After each operation.
     InTurn(Vec<View>),
     AtOnce {
@@ -116,6 +116,17 @@ impl Record {
         allowed
     }
 
+    /// What clients see before and after a delete that is under way: all of the one, or all of the other.
+    pub(super) fn either(&self, phase: &Phase) -> Option<[&View; 2]> {
+        let (done, begun) = (phase.acknowledged.len(), phase.begun.len());
+        match &self.order {
+            Order::InTurn(views) if done < begun && self.operations[done].0.contains("delete") => {
+                Some([&views[done], &views[begun]])
+            }
+            _ => None,
+        }
+    }
+
     /// What may be wrong in a phase.
     pub(super) fn tolerated(&self, phase: &Phase) -> Tolerated<'_> {
         let is_done = phase.acknowledged.len() == self.operations.len();
@@ -158,10 +169,10 @@ impl Record {
 }
 
 /// A volume under a recorder, with what the setup has made of it durable.
-struct Recorded {
+pub(super) struct Recorded {
     volume: Volume,
-    recorder: Recorder,
-    store: Store,
+    pub(super) recorder: Recorder,
+    pub(super) store: Store,
     base: Model,
     had_format: bool,
     wrong: BTreeSet<String>,
@@ -169,7 +180,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    async fn new(before: Before) -> Self {
+    pub(super) async fn new(before: Before) -> Self {
         let volume = Volume::in_memory();
         let recorder = Recorder::new(volume.path());
         if let Before::Foreign(setup) = before {
@@ -198,7 +209,7 @@ impl Recorded {
         }
     }
 
-    async fn restart(self) -> Self {
+    pub(super) async fn restart(self) -> Self {
         drop(self.store);
         let recorder = self.recorder.next_process();
         let store = open(&self.volume, &recorder).await;
@@ -209,13 +220,13 @@ impl Recorded {
         }
     }
 
-    async fn run(&self, number: usize, operation: Operation) {
+    pub(super) async fn run(&self, number: usize, operation: Operation) {
         self.recorder.mark(Event::Begin(number));
         operation(self.store.clone()).await.unwrap();
         self.recorder.mark(Event::Acknowledge(number));
     }
 
-    fn record(self, operations: Vec<(&'static str, Operation)>, order: Order) -> Record {
+    pub(super) fn record(self, operations: Vec<(&'static str, Operation)>, order: Order) -> Record {
         let mut wrong = Wrong {
             before: self.wrong,
             after: None,

@@ -1,12 +1,15 @@
 //! Every volume that a power cut may leave of a [`Model`]: names that stand for something earlier, bytes that are absent,
 //! short or zero, in all combinations. Pure but for [`State::of`] and [`State::write_to`].
 //!
-//! One thing is not taken apart: what is left over in `tmp/`, and of upload sessions that are over. Whatever is there is
-//! removed at the next start, or when it expires; so it is gone, or all back, or all back without its bytes.
+//! One thing is not taken apart: what is left over in `tmp/` (but records of deletes), and of upload sessions that are
+//! over. Whatever is there is removed at the next start, or when it expires; so it is gone, or all back, or all back
+//! without its bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use crate::store::disk::is_record;
 
 use super::model::{Content, Model, Node, NodeId, ROOT};
 
@@ -104,9 +107,14 @@ impl<'a> States<'a> {
         match &self.model.nodes[id] {
             Node::File(content) if content.is_dirty => self.add(Choice::Bytes(id), 4, 2),
             Node::File(_) => {}
-            Node::Directory(_) if Some(id) == self.temporary => self.add_leftovers(),
             Node::Directory(slots) => {
+                if Some(id) == self.temporary {
+                    self.add_leftovers();
+                }
                 for (name, slot) in slots {
+                    if self.is_left_over(id, name) {
+                        continue;
+                    }
                     let is_over = Some(id) == self.uploads && slot.values.last().unwrap().node.is_none();
                     if is_over {
                         self.add_leftovers();
@@ -124,6 +132,11 @@ impl<'a> States<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a start takes a name away whatever it stands for.
+    fn is_left_over(&self, id: NodeId, name: &str) -> bool {
+        Some(id) == self.temporary && !is_record(Path::new(name))
     }
 
     fn add(&mut self, choice: Choice, ways: usize, effects: usize) {
@@ -214,7 +227,7 @@ impl<'a> States<'a> {
             };
             let shown = slot.values.last().unwrap();
             let is_over = Some(id) == self.uploads && shown.node.is_none();
-            if Some(id) == self.temporary || is_over {
+            if self.is_left_over(id, name) || is_over {
                 self.leave_over(
                     slot.values.iter().rev().find_map(|it| it.node),
                     &path,
