@@ -1,7 +1,10 @@
 //! Kubernetes events about Registries: notices come in, `events.k8s.io/v1` objects go out. IO.
 //!
-//! The caller gives a notice on a transition only; equal ones in a row are merged here by the recorder. An event that
-//! cannot be published is logged and forgotten: the condition says the same, and no pass fails for it.
+//! The caller gives a notice on a transition only; equal ones are merged here by the recorder. An event that cannot be
+//! published is logged and forgotten: the condition says the same, and no pass fails for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -117,9 +120,25 @@ pub struct Notice {
     pub note: String,
 }
 
+/// Beyond this many the recorders are forgotten: some notices that come again are then told anew, and not counted.
+const MAX_RECORDERS: usize = 1_000;
+
 /// Publishes under the operator's name.
 #[derive(Clone)]
-pub struct Publisher(Recorder);
+pub struct Publisher {
+    client: Client,
+    reporter: Reporter,
+    recorders: Arc<Mutex<HashMap<Told, Recorder>>>,
+}
+
+/// What is merged: the same sentence for the same reason about the same object. A recorder alone would merge whatever
+/// has one reason under the first sentence, and nobody would read what was lost next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Told {
+    about: Option<String>,
+    reason: Reason,
+    note: String,
+}
 
 impl std::fmt::Debug for Publisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -134,13 +153,34 @@ impl Publisher {
             controller: "portolan-operator".to_owned(),
             instance: Some(instance.to_owned()),
         };
-        Self(Recorder::new(client, reporter))
+        Self {
+            client,
+            reporter,
+            recorders: Arc::default(),
+        }
+    }
+
+    fn recorder(&self, about: &ObjectReference, notice: &Notice) -> Recorder {
+        let told = Told {
+            about: about.uid.clone(),
+            reason: notice.reason,
+            note: notice.note.clone(),
+        };
+        let mut recorders = self.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorders.len() >= MAX_RECORDERS && !recorders.contains_key(&told) {
+            recorders.clear();
+        }
+        let recorder = recorders
+            .entry(told)
+            .or_insert_with(|| Recorder::new(self.client.clone(), self.reporter.clone()));
+        recorder.clone()
     }
 
     /// Publishes each notice about the object.
     pub async fn publish(&self, about: &ObjectReference, notices: &[Notice]) {
         for notice in notices {
-            if let Err(error) = self.0.publish(&event(notice), about).await {
+            let recorder = self.recorder(about, notice);
+            if let Err(error) = recorder.publish(&event(notice), about).await {
                 tracing::warn!(
                     namespace = about.namespace,
                     name = about.name,

@@ -98,6 +98,12 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether the object of that kind and name was created or updated.
+    pub fn has_written(&self, kind: &str, name: &str) -> bool {
+        let is_it = |written: &String| written.split_once(' ') == Some((kind, name));
+        self.created.iter().chain(&self.updated).any(is_it)
+    }
 }
 
 /// One child after its turn; `is_done` is false where it failed, or waits for one that did.

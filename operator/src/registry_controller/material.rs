@@ -68,8 +68,8 @@ pub enum Happening {
 }
 
 impl Happening {
-    /// Where it is kept; where that is withheld, it has not happened.
-    fn secret(&self, registry: &ValidatedRegistry) -> String {
+    /// Where it is kept; where that is withheld or not written, it has not happened.
+    pub fn secret(&self, registry: &ValidatedRegistry) -> String {
         match self {
             Self::CertificateIssued { .. } => registry.names.tls_secret(),
             Self::AuthorityIssued { .. } => registry.names.ca_key_secret(),

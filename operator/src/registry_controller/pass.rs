@@ -218,11 +218,12 @@ impl<'a> Work<'a> {
         self.notices
             .extend(notices::of_changes(&changes, &validated.names.stateful_set()));
         self.repair_due_in = changes.repair_due_in;
+        // Also where the pass ends here: the next one finds what was written, and has nothing to tell of it.
+        let mut happened = material.happenings.clone();
+        happened.retain(|it| applied.is_ok() || changes.has_written("Secret", &it.secret(&validated)));
+        self.notices
+            .extend(notices::of_happenings(&happened, validated.has_run_before));
         let (resources, claim) = applied.map_err(|error| Failure::from(&error))?;
-        self.notices.extend(notices::of_happenings(
-            &material.happenings,
-            validated.has_run_before,
-        ));
 
         let users_certificate = dereferenced.tls_secret.found();
         let attempt = context.memory.probes.nudges_due(pods, self.now);

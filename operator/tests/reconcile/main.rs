@@ -14,6 +14,7 @@ mod certificate;
 mod claim;
 mod contested;
 mod drift;
+mod events;
 mod first_visit;
 mod foreign;
 mod held;
