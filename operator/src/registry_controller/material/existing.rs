@@ -40,8 +40,22 @@ pub fn existing(registry: &ValidatedRegistry, children: &Children, now: Timestam
             found.missing.push(format!("{kind} {name}"));
         }
     };
-    note(children.service.is_none(), "Service", names.service());
+    let publishes_ca = match &registry.tls {
+        Tls::Managed(_) => true,
+        Tls::Users(certificate) => certificate.ca_pem.is_some(),
+        Tls::Mounted { .. } => false,
+    };
+    let (services, pods) = (names.service(), names.headless_service());
+    note(children.service.is_none(), "Service", services);
+    note(children.headless_service.is_none(), "Service", pods);
+    let account = children.service_account.is_none();
+    note(account, "ServiceAccount", names.service_account());
+    let ca = publishes_ca && children.ca_config_map.is_none();
+    note(ca, "ConfigMap", names.ca_config_map());
     note(children.admin.is_none(), "Secret", names.admin_secret());
+    note(children.users.is_none(), "Secret", names.users_secret());
+    note(children.push.is_none(), "Secret", names.push_secret());
+    note(children.pull.is_none(), "Secret", names.pull_secret());
     note(credentials.is_none(), "Secret", names.credentials_secret());
     note(token_keys.is_none(), "Secret", names.token_keys_secret());
     Existing {

@@ -61,6 +61,12 @@ pub(super) fn available(
 
 /// Why clients do not reach the ready pods, if they do not.
 fn service_objection(progress: &Progress) -> Option<String> {
+    let named = format!("Service {}", progress.registry.names.service());
+    if progress.missing.contains(&named) {
+        return Some(format!(
+            "a pod is ready, but {named}, which leads to it, is not there"
+        ));
+    }
     let service = progress.service.as_ref()?;
     let (name, address) = (&service.name, service.address);
     let serial = match &service.certificate_serial {

@@ -145,6 +145,12 @@ fn what_is_missing_is_not_made_but_named() {
         .insert("active".to_owned(), garbage);
     let cases = [
         ("Service depot", without(&|all| all.service = None)),
+        ("Service depot-pods", without(&|all| all.headless_service = None)),
+        ("ServiceAccount depot", without(&|all| all.service_account = None)),
+        ("ConfigMap depot-ca", without(&|all| all.ca_config_map = None)),
+        ("Secret depot-users", without(&|all| all.users = None)),
+        ("Secret depot-push", without(&|all| all.push = None)),
+        ("Secret depot-pull", without(&|all| all.pull = None)),
         ("Secret depot-tls", without(&|all| all.tls = None)),
         ("Secret depot-ca-key", without(&|all| all.ca_key = None)),
         ("Secret depot-admin", without(&|all| all.admin = None)),
