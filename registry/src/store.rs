@@ -17,6 +17,7 @@ mod deletion;
 mod disk;
 mod error;
 mod expiry;
+mod finish;
 mod from_disk;
 pub mod fsck;
 mod heads;

@@ -16,10 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::error::{Fault, ReadOnlyReason};
 
 mod aside;
+mod prepared;
 mod remove;
 mod seam;
 
 pub(super) use aside::{is_aside, is_record};
+pub(super) use prepared::Prepared;
 #[cfg(test)]
 pub(super) use seam::Step;
 pub(super) use seam::{Act, Direct, Effect, Seam};
@@ -85,12 +87,7 @@ impl Disk {
 
     /// Replaces the file at `target`, whole or not at all, and returns when that is durable.
     pub(super) fn write_small(&self, target: &Path, bytes: &[u8]) -> Result<(), Fault> {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.temporary.join(number.to_string());
-        self.write_new(&temporary, bytes)
-            .and_then(|file| self.sync_file(&file, &temporary))
-            .and_then(|()| self.publish(&temporary, target))
-            .inspect_err(|_| drop(self.discard(&temporary)))
+        self.publish_small(&self.prepare_small(target, bytes)?)
     }
 
     /// Puts an empty file there, whose name is all that it says, and returns when that is durable.

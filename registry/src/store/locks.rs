@@ -58,6 +58,14 @@ impl Locks {
         guards
     }
 
+    /// Locks the stripe of a digest exclusively, unless somebody has it or waits for it. For who is in a blocking thread,
+    /// where nothing may be awaited, and holds none.
+    pub(super) fn try_hold(&self, digest: &Digest) -> Option<Guard> {
+        let stripe = Arc::clone(&self.digests[stripe(digest)]);
+        let guard = stripe.try_write_owned().ok()?;
+        Some(Guard::Exclusive { _guard: guard })
+    }
+
     pub(super) async fn hold_tags(&self, repository: &RepositoryName, tags: &[Tag]) -> TagGuards {
         let wanted: BTreeSet<usize> = tags.iter().map(|tag| stripe(&(repository, tag))).collect();
         let mut guards = Vec::with_capacity(wanted.len());

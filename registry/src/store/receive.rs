@@ -33,6 +33,12 @@ impl Default for Writebacks {
     }
 }
 
+/// A body that has come: all of it but the last batch is in the file.
+pub(super) struct Received {
+    writing: Writing,
+    last: Vec<Bytes>,
+}
+
 enum Ending {
     Complete,
     Interrupted(BodyError),
@@ -45,7 +51,7 @@ impl Inner {
         writing: Writing,
         chunk: Chunk,
         mut body: S,
-    ) -> Result<Writing, UploadError>
+    ) -> Result<Received, UploadError>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
@@ -66,13 +72,17 @@ impl Inner {
                 }
             }
         };
-        let mut writing = writer.finish().await?;
+        let came = writer.finish().await?;
         match (ending, chunk.length) {
-            (Ending::Interrupted(source), _) => Err(UploadError::Interrupted {
-                offset: writing.offset,
-                source,
-            }),
+            (Ending::Interrupted(source), _) => {
+                let writing = self.write_last(session, came).await?;
+                Err(UploadError::Interrupted {
+                    offset: writing.offset,
+                    source,
+                })
+            }
             (Ending::Complete, Some(announced)) if announced != received => {
+                let mut writing = came.writing;
                 session.set_offset(&mut writing, before.0);
                 writing.hasher = before.1;
                 self.cut(writing).await?;
@@ -82,8 +92,39 @@ impl Inner {
                     actual: received,
                 })
             }
-            (Ending::Complete, _) => Ok(writing),
+            (Ending::Complete, _) => Ok(came),
         }
+    }
+
+    /// Writes what of a body is not in the file yet.
+    pub(super) async fn write_last(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        came: Received,
+    ) -> Result<Writing, Fault> {
+        if came.last.is_empty() {
+            return Ok(came.writing);
+        }
+        let permit = self.permit().await?;
+        let (inner, session) = (Arc::clone(self), Arc::clone(session));
+        blocking(move || {
+            let _permit = permit;
+            inner.write_last_here(&session, came)
+        })
+        .await
+    }
+
+    /// The same in a thread where that may be done, which has a permit.
+    pub(super) fn write_last_here(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        came: Received,
+    ) -> Result<Writing, Fault> {
+        if came.last.is_empty() {
+            return Ok(came.writing);
+        }
+        let (writing, written) = self.write_batch(session, came.writing, &came.last);
+        written.map(|()| writing)
     }
 
     /// Computes the hash of what is there, after a restart.
@@ -166,13 +207,11 @@ impl Writer {
         }
     }
 
-    async fn finish(self) -> Result<Writing, Fault> {
-        let written = if self.batch_bytes > 0 {
-            self.flush().await?
-        } else {
-            self
-        };
-        written.state.settled().await
+    async fn finish(self) -> Result<Received, Fault> {
+        Ok(Received {
+            writing: self.state.settled().await?,
+            last: self.batch,
+        })
     }
 
     async fn flush(self) -> Result<Self, Fault> {

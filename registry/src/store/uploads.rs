@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
-use portolan_oci::{Algorithm, Digest, RepositoryName, UploadId};
+use portolan_oci::{Algorithm, RepositoryName, UploadId};
 
-use super::collect::Root;
-use super::error::{BlobError, BodyError, Fault, UploadError};
+use super::error::{BodyError, Fault, UploadError};
 use super::links::{exists, read_file};
 use super::session::{Progress, Session, UploadRecord, Writing};
 use super::upload_file::UploadFile;
@@ -93,68 +92,11 @@ impl Store {
     {
         let session = self.session(repository, id).await?;
         let writing = begin(&session, chunk)?;
-        let writing = self.inner.receive(&session, writing, chunk, body).await?;
+        let came = self.inner.receive(&session, writing, chunk, body).await?;
+        let writing = self.inner.write_last(&session, came).await?;
         Ok(UploadStatus {
             offset: writing.offset,
         })
-    }
-
-    /// Appends a last body and makes the content a blob of the repository, if it has the digest; if not, the session
-    /// is discarded. Returns when the blob is durable. Whoever asks again gets the same answer: the first may be lost.
-    pub async fn upload_finish<S>(
-        &self,
-        repository: &RepositoryName,
-        id: &UploadId,
-        digest: &Digest,
-        chunk: Chunk,
-        body: S,
-    ) -> Result<(), UploadError>
-    where
-        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
-    {
-        let session = self.session(repository, id).await;
-        let begun = session.and_then(|session| Ok((begin(&session, chunk)?, session)));
-        let (writing, session) = match begun {
-            Err(UploadError::Unknown) => return self.finished_before(repository, digest).await,
-            begun => begun?,
-        };
-        let writing = self.inner.receive(&session, writing, chunk, body).await?;
-        let permit = self.inner.permit().await?;
-        let (inner, of, announced) = (Arc::clone(&self.inner), Arc::clone(&session), digest.clone());
-        let verified = blocking(move || {
-            let _permit = permit;
-            inner.verify(&of, writing, &announced)
-        });
-        let (writing, file) = verified.await?;
-        // Hashing and fsyncing may take long; nobody else needs to wait for that.
-        let permit = self.inner.permit().await?;
-        let stripe = self.inner.locks.hold(&[digest], &[]).await;
-        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
-        blocking(move || {
-            let _held = (permit, stripe);
-            Ok(inner.finish(&session, writing, &file, &digest)?)
-        })
-        .await
-    }
-
-    /// Whether what a session that is over was about is there, durably: who publishes it holds the stripe until then,
-    /// and when that fails the store takes no more writes.
-    async fn finished_before(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), UploadError> {
-        let permit = self.inner.permit().await?;
-        match self.blob_open(repository, digest).await {
-            Ok(_) => {} // and nobody collects it now
-            Err(BlobError::Fault(fault)) => return Err(fault.into()),
-            Err(_) => return Err(UploadError::Unknown),
-        }
-        let stripe = self.inner.locks.hold(&[], &[digest]).await;
-        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
-        blocking(move || {
-            let _held = (permit, stripe);
-            inner.disk.check_writable()?;
-            let found = inner.linked_blob(&repository, &digest)?;
-            found.map(drop).ok_or(UploadError::Unknown)
-        })
-        .await
     }
 
     /// Ends a session and frees its bytes.
@@ -173,7 +115,11 @@ impl Store {
     }
 
     /// Finds a session in memory, or on the volume after a restart.
-    async fn session(&self, repository: &RepositoryName, id: &UploadId) -> Result<Arc<Session>, UploadError> {
+    pub(super) async fn session(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+    ) -> Result<Arc<Session>, UploadError> {
         let known = self.inner.sessions.find(id);
         let known = if known.is_some() {
             known
@@ -188,7 +134,7 @@ impl Store {
 }
 
 /// Takes the right to write, if the request may go on where the upload is.
-fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
+pub(super) fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
     let writing = session.try_write().ok_or_else(|| UploadError::Busy {
         offset: session.offset(),
     })?;
@@ -235,61 +181,6 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(session))
-    }
-
-    /// Checks that the bytes have the digest, and makes them durable.
-    fn verify(
-        &self,
-        session: &Session,
-        mut writing: Writing,
-        digest: &Digest,
-    ) -> Result<(Writing, Arc<UploadFile>), UploadError> {
-        let file = self.upload_file(session, &mut writing)?;
-        file.trim(&self.disk, writing.offset)?;
-        let actual = match &writing.hasher {
-            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.clone().finish(),
-            _ => file.hash(digest.algorithm(), writing.offset)?.finish(),
-        };
-        if actual != *digest {
-            self.discard(&session.id, Some(writing))?;
-            return Err(UploadError::DigestMismatch {
-                announced: digest.clone(),
-                actual,
-            });
-        }
-        if let Err(fault) = file.sync(&self.disk) {
-            drop(self.discard(&session.id, Some(writing))); // what it was about is told below
-            return Err(fault.into());
-        }
-        Ok((writing, file))
-    }
-
-    fn finish(
-        &self,
-        session: &Session,
-        writing: Writing,
-        file: &UploadFile,
-        digest: &Digest,
-    ) -> Result<(), Fault> {
-        self.arming.note(|| Root::Blob {
-            repository: session.repository.clone(),
-            digest: digest.clone(),
-            content: digest.clone(),
-        });
-        let published = self
-            .disk
-            .publish(file.path(), &self.keys.blob(digest))
-            .and_then(|()| {
-                self.disk.write_small(
-                    &self.keys.layer_link(&session.repository, digest),
-                    digest.as_str().as_bytes(),
-                )
-            });
-        // Once the bytes have moved the session has none, also when what came after that failed.
-        if published.is_ok() || !exists(file.path())? {
-            drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
-        }
-        published
     }
 
     /// The file of a session, which stays open until the session rests.

@@ -119,6 +119,11 @@ pub(in crate::store) trait Seam: Send + Sync {
         self.before(effect.step(), effect.path())?;
         act()
     }
+
+    /// Whether changes of one operation always come in the same order, also where that is slower.
+    fn keeps_order(&self) -> bool {
+        false
+    }
 }
 
 /// The seam of a real volume: lets everything through.

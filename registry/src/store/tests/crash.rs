@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
-use super::disk::{Seam, Step, lock};
+use super::disk::{Act, Effect, Seam, Step, lock};
 use super::*;
 
 /// Lets a number of steps through and none after them.
@@ -147,14 +147,30 @@ async fn check(store: &Store, known: &Acknowledged) {
     push_image(store, &name, "v1", "again").await;
 }
 
-/// Writes down every step.
+/// Writes down every step; before a rename, what was done last with what is renamed.
 #[derive(Clone, Default)]
-struct Record(Arc<Mutex<Vec<(Step, PathBuf)>>>);
+struct Record {
+    steps: Arc<Mutex<Vec<(Step, PathBuf)>>>,
+    before_renames: Arc<Mutex<Vec<Renamed>>>,
+}
+
+/// To where, and the last step about it where it was.
+type Renamed = (PathBuf, Option<Step>);
 
 impl Seam for Record {
-    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        lock(&self.0).push((step, path.to_owned()));
-        Ok(())
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> io::Result<()> {
+        let mut steps = lock(&self.steps);
+        if let Effect::Rename { from, to } = effect {
+            let last = steps.iter().rev().find(|(_, path)| path == from);
+            let last = last.map(|(step, _)| *step);
+            lock(&self.before_renames).push(((*to).to_owned(), last));
+        }
+        steps.push((effect.step(), effect.path().to_owned()));
+        act()
+    }
+
+    fn keeps_order(&self) -> bool {
+        true
     }
 }
 
@@ -167,7 +183,7 @@ async fn every_name_is_made_durable_before_the_next_step_relies_on_it() {
         .unwrap();
     work(&store, &mut Acknowledged::default()).await.unwrap();
     drop(store);
-    let steps = lock(&record.0).clone();
+    let steps = lock(&record.steps).clone();
     let temporary = volume.keys().temporary();
     for (position, (step, path)) in steps.iter().enumerate() {
         let next = steps.get(position + 1);
@@ -186,17 +202,10 @@ async fn every_name_is_made_durable_before_the_next_step_relies_on_it() {
             }
             _ => {}
         }
-        if *step == Step::Rename && !path.starts_with(&temporary) {
-            let before = steps[..position].iter().rev().find(|(step, _)| {
-                !matches!(
-                    step,
-                    Step::CreateDirectory | Step::OpenDirectory | Step::SyncDirectory
-                )
-            });
-            assert!(
-                matches!(before, Some((Step::SyncFile, _))),
-                "before {path:?} came {before:?}"
-            );
+    }
+    for (target, last) in lock(&record.before_renames).iter() {
+        if !target.starts_with(&temporary) {
+            assert_eq!(*last, Some(Step::SyncFile), "before {target:?} was written");
         }
     }
 }
@@ -213,7 +222,7 @@ async fn manifest_is_durable_before_its_tag_and_tags_go_before_their_manifest() 
     store.manifest_delete(&name, &digest).await.unwrap();
     drop(store);
     let keys = volume.keys();
-    let steps = lock(&record.0).clone();
+    let steps = lock(&record.steps).clone();
     let position = |step: Step, path: &Path| {
         steps
             .iter()

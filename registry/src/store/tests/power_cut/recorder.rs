@@ -154,4 +154,7 @@ impl Seam for Recorder {
         events.extend(self.event(effect)?);
         Ok(())
     }
+    fn keeps_order(&self) -> bool {
+        true
+    }
 }

@@ -1,0 +1,74 @@
+//! Making ready what belongs together, at once where that is faster: an fsync waits for the disk, which takes several
+//! at a time. Paths and bytes come in; blocking IO.
+
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use super::{Disk, Fault, parent};
+
+/// A small file that is durable, as are the directories that lead to its place: it only has to be put there.
+pub(in crate::store) struct Prepared {
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl Disk {
+    /// Makes a small file ready for its place, where nothing changes yet.
+    pub(in crate::store) fn prepare_small(&self, target: &Path, bytes: &[u8]) -> Result<Prepared, Fault> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let prepared = Prepared {
+            temporary: self.temporary.join(number.to_string()),
+            target: target.to_owned(),
+        };
+        let temporary = &prepared.temporary;
+        let ready = self
+            .write_new(temporary, bytes)
+            .and_then(|file| self.sync_file(&file, temporary))
+            .and_then(|()| self.prepare_place(target));
+        match ready {
+            Ok(()) => Ok(prepared),
+            Err(fault) => {
+                self.abandon(&prepared);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Makes the directories durable that lead to a file's place.
+    pub(in crate::store) fn prepare_place(&self, target: &Path) -> Result<(), Fault> {
+        self.create_directories(parent(target))
+    }
+
+    /// Replaces the file at its place, and returns when that is durable.
+    pub(in crate::store) fn publish_small(&self, prepared: &Prepared) -> Result<(), Fault> {
+        self.publish(&prepared.temporary, &prepared.target)
+            .inspect_err(|_| self.abandon(prepared))
+    }
+
+    /// Takes back what shall not come to its place.
+    pub(in crate::store) fn abandon(&self, prepared: &Prepared) {
+        drop(self.discard(&prepared.temporary)); // what stays behind goes at the next start
+    }
+
+    /// Does both, at once when the system has a thread for that. Neither may need what the other does.
+    pub(in crate::store) fn at_once<A: Send, B>(
+        &self,
+        first: impl Fn() -> A + Sync,
+        second: impl FnOnce() -> B,
+    ) -> (A, B) {
+        if self.seam.keeps_order() {
+            return (first(), second());
+        }
+        thread::scope(|scope| {
+            let beside = thread::Builder::new().spawn_scoped(scope, &first);
+            let second = second();
+            let first = match beside {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => first(),
+            };
+            (first, second)
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! The end of an upload: the last bytes come in, a blob comes out; IO in blocking threads.
+//!
+//! A push of something small takes little but fsyncs, so as few of them as can be wait for each other: the link is made
+//! ready while the content becomes durable, and only put in its place after it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use portolan_oci::{Digest, RepositoryName, UploadId};
+
+use super::collect::Root;
+use super::disk::Prepared;
+use super::error::{BlobError, BodyError, Fault, UploadError};
+use super::links::exists;
+use super::session::{Session, Writing};
+use super::upload_file::UploadFile;
+use super::uploads::{Chunk, begin};
+use super::{Inner, Store, blocking};
+
+/// What has the digest that it is to have.
+struct Verified {
+    writing: Writing,
+    file: Arc<UploadFile>,
+}
+
+impl Store {
+    /// Appends a last body and makes the content a blob of the repository, if it has the digest; if not, the session
+    /// is discarded. Returns when the blob is durable. Whoever asks again gets the same answer: the first may be lost.
+    pub async fn upload_finish<S>(
+        &self,
+        repository: &RepositoryName,
+        id: &UploadId,
+        digest: &Digest,
+        chunk: Chunk,
+        body: S,
+    ) -> Result<(), UploadError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
+        let session = self.session(repository, id).await;
+        let begun = session.and_then(|session| Ok((begin(&session, chunk)?, session)));
+        let (writing, session) = match begun {
+            Err(UploadError::Unknown) => return self.finished_before(repository, digest).await,
+            begun => begun?,
+        };
+        let came = self.inner.receive(&session, writing, chunk, body).await?;
+        let permit = self.inner.permit().await?;
+        let (inner, of, named) = (Arc::clone(&self.inner), Arc::clone(&session), digest.clone());
+        let left = blocking(move || {
+            let _permit = permit;
+            let writing = inner.write_last_here(&of, came)?;
+            let verified = inner.verify(&of, writing, &named)?;
+            let (verified, link) = inner.make_durable(&of, verified, &named)?;
+            let Some(_stripe) = inner.locks.try_hold(&named) else {
+                inner.disk.abandon(&link);
+                return Ok(Some(verified));
+            };
+            inner.publish_upload(&of, verified, &link, &named)?;
+            Ok::<_, UploadError>(None)
+        });
+        let Some(verified) = left.await? else {
+            return Ok(());
+        };
+        let permit = self.inner.permit().await?;
+        let stripe = self.inner.locks.hold(&[digest], &[]).await;
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripe);
+            let link = inner.prepare_layer_link(&session, &digest)?;
+            Ok(inner.publish_upload(&session, verified, &link, &digest)?)
+        })
+        .await
+    }
+
+    /// Whether what a session that is over was about is there, durably: who publishes it holds the stripe until then,
+    /// and when that fails the store takes no more writes.
+    async fn finished_before(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), UploadError> {
+        let permit = self.inner.permit().await?;
+        match self.blob_open(repository, digest).await {
+            Ok(_) => {} // and nobody collects it now
+            Err(BlobError::Fault(fault)) => return Err(fault.into()),
+            Err(_) => return Err(UploadError::Unknown),
+        }
+        let stripe = self.inner.locks.hold(&[], &[digest]).await;
+        let (inner, repository, digest) = (Arc::clone(&self.inner), repository.clone(), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripe);
+            inner.disk.check_writable()?;
+            let found = inner.linked_blob(&repository, &digest)?;
+            found.map(drop).ok_or(UploadError::Unknown)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Checks that the bytes have the digest.
+    fn verify(
+        &self,
+        session: &Session,
+        mut writing: Writing,
+        digest: &Digest,
+    ) -> Result<Verified, UploadError> {
+        let file = self.upload_file(session, &mut writing)?;
+        file.trim(&self.disk, writing.offset)?;
+        let actual = match &writing.hasher {
+            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.clone().finish(),
+            _ => file.hash(digest.algorithm(), writing.offset)?.finish(),
+        };
+        if actual != *digest {
+            self.discard(&session.id, Some(writing))?;
+            return Err(UploadError::DigestMismatch {
+                announced: digest.clone(),
+                actual,
+            });
+        }
+        Ok(Verified { writing, file })
+    }
+
+    /// Makes the bytes durable where they are, and all that they and their link will need. May take long, so it holds
+    /// no stripe: nothing can be seen of it, and whoever takes an empty directory away has it made again.
+    fn make_durable(
+        &self,
+        session: &Session,
+        verified: Verified,
+        digest: &Digest,
+    ) -> Result<(Verified, Prepared), Fault> {
+        let content = self.keys.blob(digest);
+        let (link, synced) = self.disk.at_once(
+            || self.prepare_layer_link(session, digest),
+            || {
+                let synced = verified.file.sync(&self.disk);
+                drop(self.disk.prepare_place(&content)); // whoever publishes says what is wrong with it
+                synced
+            },
+        );
+        if let Err(fault) = synced {
+            drop(self.discard(&session.id, Some(verified.writing))); // what it was about is told below
+            drop(link.map(|link| self.disk.abandon(&link)));
+            return Err(fault);
+        }
+        Ok((verified, link?))
+    }
+
+    fn prepare_layer_link(&self, session: &Session, digest: &Digest) -> Result<Prepared, Fault> {
+        let link = self.keys.layer_link(&session.repository, digest);
+        self.disk.prepare_small(&link, digest.as_str().as_bytes())
+    }
+
+    /// The caller holds the stripe.
+    fn publish_upload(
+        &self,
+        session: &Session,
+        Verified { writing, file }: Verified,
+        link: &Prepared,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
+        self.arming.note(|| Root::Blob {
+            repository: session.repository.clone(),
+            digest: digest.clone(),
+            content: digest.clone(),
+        });
+        let moved = self.disk.publish(file.path(), &self.keys.blob(digest));
+        let published = match moved {
+            Ok(()) => self.disk.publish_small(link),
+            Err(fault) => {
+                self.disk.abandon(link);
+                Err(fault)
+            }
+        };
+        // Once the bytes have moved the session has none, also when what came after that failed.
+        if published.is_ok() || !exists(file.path())? {
+            drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
+        }
+        published
+    }
+}
