@@ -16,6 +16,7 @@ mod roots;
 mod sweep;
 mod untagged;
 mod waves;
+mod yielding;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -24,6 +25,7 @@ use self::arming::Notes;
 use self::mark::Marking;
 use self::sweep::{State, Sweep};
 use self::untagged::Ages;
+use self::yielding::yielding;
 use super::disk::lock;
 use super::error::Fault;
 use super::renewal::SHORTEST_GRACE;
@@ -112,7 +114,7 @@ impl Store {
             .await?;
         // What was told in all that time is read now, when nobody waits for it, and not in the first batch.
         let listener = Arc::clone(inner);
-        let state = blocking(move || state.take_notes(&listener).map(|_| state)).await?;
+        let state = yielding(move || state.take_notes(&listener).map(|_| state)).await?;
         // What has been read of changes that were not done is now durable, or the volume read-only.
         inner.changes.turn().await;
         let sweep = Sweep {
@@ -148,7 +150,7 @@ impl Inner {
         progress: &Progress,
     ) -> Result<(State, LastRun), Fault> {
         let (inner, progress) = (Arc::clone(self), Arc::clone(progress));
-        blocking(move || {
+        yielding(move || {
             let (ages, this) = Ages::new(*lock(&inner.last_run), now, began);
             inner.check_names()?;
             let roots = inner.roots()?;

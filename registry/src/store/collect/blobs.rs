@@ -9,10 +9,11 @@ use portolan_oci::{Algorithm, Digest};
 use super::CollectError;
 use super::report::{CollectPhase, CollectProgress};
 use super::sweep::{BATCH, State, Sweep};
+use super::yielding::yielding;
+use crate::store::Inner;
 use crate::store::disk::lock;
 use crate::store::error::Fault;
 use crate::store::links::{names_by_inode, names_in};
-use crate::store::{Inner, blocking};
 
 /// `blobs/<algorithm>/<first two digits>`.
 #[derive(Debug, Clone)]
@@ -28,12 +29,12 @@ impl Sweep {
         let sync = |inner: &Inner, _: &mut State| inner.disk.sync_removed();
         removes = removes && self.batch(Vec::new(), Vec::new(), sync).await?;
         let inner = Arc::clone(&self.inner);
-        let parts = blocking(move || inner.parts()).await?;
+        let parts = yielding(move || inner.parts()).await?;
         let total = parts.len() as u64;
         for (done, part) in (0..).zip(parts) {
             (self.progress)(CollectProgress::at(CollectPhase::Blobs, done, total));
             let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
-            let garbage = blocking(move || lock(&state).find_garbage(&inner, &part)).await?;
+            let garbage = yielding(move || lock(&state).find_garbage(&inner, &part)).await?;
             for batch in garbage.chunks(BATCH) {
                 let (digests, contents) = (
                     batch.iter().map(|(digest, _)| digest.clone()).collect(),

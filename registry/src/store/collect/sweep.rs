@@ -15,11 +15,12 @@ use super::mark::is_young;
 use super::packed::Packed;
 use super::plan::Plan;
 use super::report::{CollectPhase, CollectProgress, CollectReport};
+use super::yielding::yielding;
 use super::{CollectError, Progress};
+use crate::store::Inner;
 use crate::store::disk::lock;
 use crate::store::error::Fault;
 use crate::store::links::{exists, read_link, renewed_at};
-use crate::store::{Inner, blocking};
 
 /// How many digests are locked at a time. More only when manifests reach each other in a circle.
 pub(super) const BATCH: usize = 64;
@@ -139,7 +140,7 @@ impl Sweep {
         };
         for manifest in manifests.iter().map(Packed::digest) {
             let (inner, of, whose) = (Arc::clone(&self.inner), manifest.clone(), name.clone());
-            let came = blocking(move || inner.came_since(&whose, &of)).await?;
+            let came = yielding(move || inner.came_since(&whose, &of)).await?;
             for part in came.chunks(COMPLETED) {
                 let held = part.iter().chain([&manifest]).cloned().collect();
                 let (part, of, whose) = (part.to_vec(), manifest.clone(), name.clone());
@@ -179,7 +180,7 @@ impl Sweep {
 
     async fn manifests(&self, number: usize, members: Vec<u32>) -> Result<bool, CollectError> {
         let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
-        let (members, removed, named) = blocking(move || {
+        let (members, removed, named) = yielding(move || {
             let state = lock(&state);
             let plan = &state.plan.repositories[number];
             let (mut removed, mut named) = (Vec::new(), Vec::new());
@@ -213,7 +214,7 @@ impl Sweep {
             (removed.iter().collect(), named.iter().collect());
         let stripes = self.inner.locks.hold(&removed, &named).await;
         let (inner, state) = (Arc::clone(&self.inner), Arc::clone(&self.state));
-        Ok(blocking(move || {
+        Ok(yielding(move || {
             let _held = (gate, permit, stripes);
             let mut state = lock(&state);
             if let Some(hold) = inner.first_hold()? {
