@@ -50,13 +50,16 @@ async fn collect(
     State(admin): State<Admin>,
     request: Result<Json<CollectRequest>, JsonRejection>,
 ) -> Response {
-    match request {
-        Ok(Json(request)) => {
-            let lines = admin.collections.start(request.into());
+    let request = match request {
+        Ok(Json(request)) => request,
+        Err(rejection) => return refusal(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    match admin.collections.start(request.into()) {
+        Ok(lines) => {
             let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
             (kind, axum::body::Body::from_stream(lines)).into_response()
         }
-        Err(rejection) => refusal(StatusCode::BAD_REQUEST, &rejection.body_text()),
+        Err(error) => refusal(StatusCode::BAD_REQUEST, &error_chain(&error)),
     }
 }
 

@@ -9,8 +9,11 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use jiff::Timestamp;
 use portolan_registry::args::{Args, Command};
-use portolan_registry::commands::{admin, check_config, fsck, gc, hash_password, serve};
+use portolan_registry::commands::{AnswerError, admin, check_config, fsck, gc, hash_password, serve};
 use portolan_registry::serve::{LOCK_TIMEOUT, Surroundings};
+
+/// What clap ends with, too.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Args::parse().command) {
@@ -18,7 +21,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // nobody is left to tell when standard error is closed
             let _ = writeln!(std::io::stderr(), "portolan-registry: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(AnswerError::Usage(_)) => ExitCode::from(USAGE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

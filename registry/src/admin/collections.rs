@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error_chain;
 use crate::metrics::Metrics;
-use crate::store::{CollectOptions, CollectProgress, CollectReport, Store};
+use crate::store::{CollectError, CollectOptions, CollectProgress, CollectReport, Store};
 
 use super::status::RunningCollection;
 
@@ -105,8 +105,12 @@ impl Collections {
         self.0.running().clone()
     }
 
-    /// Starts a run and tells of it, line by line.
-    pub fn start(&self, options: CollectOptions) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    /// Starts a run and tells of it, line by line; options that are the caller's mistake start none.
+    pub fn start(
+        &self,
+        options: CollectOptions,
+    ) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + use<>, CollectError> {
+        options.check()?;
         let (progress, heard) = watch::channel(None);
         let (done, ended) = oneshot::channel();
         let inner = self.0.clone();
@@ -114,7 +118,7 @@ impl Collections {
             let outcome = inner.run(options, progress).await;
             drop(done.send(outcome)); // the client may be gone
         });
-        lines(heard, ended)
+        Ok(lines(heard, ended))
     }
 }
 
@@ -147,7 +151,7 @@ impl Inner {
     ) -> Line {
         let (started_at, observer) = ((self.clock)(), self.clone());
         let is_dry = options.dry_run;
-        // A run that is refused, because of another one or for its options, reports no progress and never shows up here.
+        // A run that is refused because of another one reports no progress and never shows up here.
         let has_begun = Arc::new(AtomicBool::new(false));
         let beginning = Beginning {
             inner: self.clone(),
@@ -250,7 +254,7 @@ mod tests {
             grace: Duration::ZERO,
             ..CollectOptions::default()
         };
-        let lines: Vec<_> = collections.start(options).collect().await;
+        let lines: Vec<_> = collections.start(options).unwrap().collect().await;
         serde_json::from_slice(lines.last().unwrap().as_ref().unwrap()).unwrap()
     }
 

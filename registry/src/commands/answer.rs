@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use futures::StreamExt as _;
-use http::Response;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,9 @@ pub enum AnswerError {
     /// There was none.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// The registry says that it was asked wrongly; this is what it says.
+    #[error("{0}")]
+    Usage(String),
     /// The registry says no; this is what it says.
     #[error("{0}")]
     Refused(String),
@@ -56,7 +59,10 @@ impl Lines {
             .as_ref()
             .and_then(|document| document.get("error")?.as_str())
             .map_or_else(|| format!("status {status}"), str::to_owned);
-        Err(AnswerError::Refused(sentence))
+        Err(match status {
+            StatusCode::BAD_REQUEST => AnswerError::Usage(sentence),
+            _ => AnswerError::Refused(sentence),
+        })
     }
 
     /// The next line; none at the end.

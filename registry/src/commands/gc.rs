@@ -10,7 +10,7 @@ use crate::admin::{CollectRequest, Line};
 use crate::store::{CollectPhase, CollectProgress, CollectReport, Kept};
 
 use super::answer::{AnswerError, Lines};
-use super::connection::{Connection, ConnectionError};
+use super::connection::Connection;
 use super::table::{bytes, count, counted, milliseconds, table};
 
 /// Flags of `gc`.
@@ -46,26 +46,12 @@ pub enum OutputFormat {
     Json,
 }
 
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum GcError {
-    /// The registry was not reached.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-    /// Its answer tells of no report.
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
-    /// It could not collect.
-    #[error("{0}")]
-    Failed(String),
-}
-
 /// Runs a collection to its end. Progress goes to `screen`, if somebody looks at one.
 pub async fn run(
     args: &GcArgs,
     variable: impl Fn(&str) -> Option<OsString>,
     mut screen: Option<&mut (dyn Write + Send)>,
-) -> Result<String, GcError> {
+) -> Result<String, AnswerError> {
     let request = CollectRequest {
         grace: args.grace,
         untagged_after: args.untagged_after,
@@ -80,8 +66,8 @@ pub async fn run(
         match lines.next().await? {
             Some(Line::Progress(progress)) => show(&mut screen, &progress_line(progress)),
             Some(Line::Report(report)) => break Ok(report),
-            Some(Line::Error(sentence)) => break Err(GcError::Failed(sentence)),
-            None => break Err(AnswerError::Cut.into()),
+            Some(Line::Error(sentence)) => break Err(AnswerError::Refused(sentence)),
+            None => break Err(AnswerError::Cut),
         }
     };
     show(&mut screen, "");

@@ -87,6 +87,16 @@ pub enum CollectError {
     Fault(#[from] Fault),
 }
 
+impl CollectOptions {
+    /// Refuses what no run may begin with.
+    pub fn check(&self) -> Result<(), CollectError> {
+        if !self.grace.is_zero() && self.grace < SHORTEST_GRACE {
+            return Err(CollectError::ShortGrace { grace: self.grace });
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// Removes what nobody can reach, beside live pushes. One run at a time; dropping the future ends it.
     pub async fn collect(
@@ -94,9 +104,7 @@ impl Store {
         options: CollectOptions,
         progress: impl Fn(CollectProgress) + Send + Sync + 'static,
     ) -> Result<CollectReport, CollectError> {
-        if !options.grace.is_zero() && options.grace < SHORTEST_GRACE {
-            return Err(CollectError::ShortGrace { grace: options.grace });
-        }
+        options.check()?;
         let inner = &self.inner;
         let progress: Progress = Arc::new(progress);
         let (now, began) = ((inner.options.clock)(), Instant::now());

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fixture::{Authority, Registry, eventually, open, replace, started};
+use crate::program::{Served, plain};
 
 /// Runs the program beside the server under test.
 async fn run(arguments: &[&str]) -> Output {
@@ -124,9 +125,11 @@ async fn holds_are_set_listed_and_released() {
     let (status, sentence) = refused(&["admin", "release", "backup", "--socket", path]).await;
     assert_eq!(status, 1);
     assert!(sentence.contains("no hold \"backup\""), "{sentence}");
-    let (status, sentence) = refused(&["admin", "hold", "../x", "--socket", path]).await;
-    assert_eq!(status, 1);
-    assert!(sentence.contains("../x"), "{sentence}");
+    for verb in ["hold", "release"] {
+        let (status, sentence) = refused(&["admin", verb, "../x", "--socket", path]).await;
+        assert_eq!(status, 2, "{sentence}");
+        assert!(sentence.contains("\"../x\" is no name of a hold"), "{sentence}");
+    }
 }
 
 #[tokio::test]
@@ -201,14 +204,20 @@ async fn a_collection_reports_in_both_forms_and_is_the_last_one_of_the_status() 
 }
 
 #[tokio::test]
-async fn a_grace_that_is_too_short_is_told_as_it_was_written() {
-    let registry = open().await;
-    let path = socket(&registry);
+async fn gc_with_a_grace_that_is_too_short_is_a_usage_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let served = Served::start(&mut plain(directory.path()));
+    let path = directory.path().join("portolan/v1/admin.sock");
     let (status, sentence) = refused(&["gc", "--grace", "30s", "--socket", path.to_str().unwrap()]).await;
-    assert_eq!(status, 1);
+    assert_eq!(status, 2, "{sentence}");
     assert!(
         sentence.contains("a grace of 30s is too short") && sentence.contains("say 1h or more"),
         "{sentence}"
+    );
+    let (_, log) = served.stop("-TERM");
+    assert!(
+        !log.contains("WARN"),
+        "the caller's mistake is no news of the server: {log}"
     );
 }
 

@@ -90,7 +90,7 @@ impl Served {
     }
 
     /// Asks it to stop and returns its exit status and the rest of its log.
-    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         let kill = Command::new("kill")
             .args([signal, &self.child.id().to_string()])
             .status()
