@@ -12,7 +12,7 @@ use portolan_oci::Digest;
 
 use crate::serve::Surroundings;
 use crate::store::fsck::{self, AmbiguousTag, FsckError, FsckOptions, FsckReport};
-use crate::store::{Fault, OpenError, Requirements, Store, StoreOptions, VolumeOptions};
+use crate::store::{Fault, OpenError, ReadOnlyReason, Requirements, Store, StoreOptions, VolumeOptions};
 
 use super::connection::{ConfigurationError, configuration};
 use super::gc::OutputFormat;
@@ -48,12 +48,38 @@ pub enum FsckCommandError {
     /// The directory cannot be read.
     #[error(transparent)]
     Check(#[from] FsckError),
+    /// Somebody else writes to the volume.
+    #[error(
+        "directory \"{path}\" is in use by {holder}, and a repair needs it for itself; stop the registry that serves it, \
+         or look without --repair at what is wrong"
+    )]
+    InUse { path: PathBuf, holder: String },
     /// The volume cannot be opened for a repair.
-    #[error("cannot repair; stop the registry on this volume first")]
-    Open(#[from] OpenError),
+    #[error("cannot repair")]
+    Open(#[source] OpenError),
+    /// A repair writes.
+    #[error(
+        "directory \"{path}\" takes no writes, and nothing was repaired; if the registry runs as another user, run this \
+         as that one"
+    )]
+    ReadOnly {
+        path: PathBuf,
+        #[source]
+        reason: ReadOnlyReason,
+    },
     /// The repair met a fault.
     #[error("the repair has stopped; what it had changed until then is good")]
     Repair(#[from] Fault),
+}
+
+impl From<OpenError> for FsckCommandError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            // what a second registry may do is of no help here
+            OpenError::InUse { path, holder, .. } => Self::InUse { path, holder },
+            error => Self::Open(error),
+        }
+    }
 }
 
 /// Two looks must not see the same half of one change.
@@ -138,6 +164,11 @@ async fn repair(
         random: surroundings.random.clone(),
     })
     .await?;
+    if let Some(reason) = store.read_only() {
+        store.close().await;
+        let path = root.to_owned();
+        return Err(FsckCommandError::ReadOnly { path, reason });
+    }
     let choose = move |tag: &AmbiguousTag| {
         let answers = answers.as_mut()?;
         ask(tag, answers.as_mut(), &mut std::io::stderr())

@@ -274,7 +274,16 @@ async fn a_volume_is_checked_beside_its_registry_and_repaired_only_without() {
     );
     let (status, sentence) = refused(&["fsck", "--repair", "--directory", directory]).await;
     assert_eq!(status, 1);
-    assert!(sentence.contains("stop the registry"), "{sentence}");
+    for part in [
+        &format!("directory \"{directory}\" is in use by process"),
+        "stop the registry that serves it",
+        "without --repair",
+    ] {
+        assert!(sentence.contains(part), "no {part:?} in: {sentence}");
+    }
+    for part in ["0ns", "directory of its own"] {
+        assert!(!sentence.contains(part), "{part:?} in: {sentence}");
+    }
 
     registry.running.take().unwrap().stop().await;
     let hex = manifest.digest.hex();

@@ -19,7 +19,7 @@ fn refused(command: &mut Command) -> (i32, String) {
     (status.code().unwrap(), last)
 }
 
-fn assert_refused(command: &mut Command, parts: &[&str]) {
+fn assert_refused(command: &mut Command, parts: &[&str]) -> String {
     let (status, sentence) = refused(command);
     assert_eq!(status, 1, "{sentence}");
     for part in parts {
@@ -29,6 +29,7 @@ fn assert_refused(command: &mut Command, parts: &[&str]) {
     for word in ["mapping start", "from_str", "Option<", "KeyMismatch"] {
         assert!(!sentence.contains(word), "{word:?} in: {sentence}");
     }
+    sentence
 }
 
 #[test]

@@ -202,3 +202,28 @@ fn a_volume_in_use_is_told_at_once_and_given_up_after_30_seconds() {
         assert!(rest.contains(part), "no {part:?} in: {rest}");
     }
 }
+
+#[test]
+fn a_volume_that_cannot_be_repaired_is_told_with_what_keeps_from_it() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let volume = directory.path().join("volume");
+    drop(Served::start(&mut plain(&volume)));
+    let path = volume.to_str().unwrap();
+    let repair = ["fsck", "--repair", "--directory", path];
+    let executable = executable();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o555)).unwrap();
+    let sentence = assert_refused(
+        &mut program_as(other_user(), &executable, &repair),
+        &[path, "takes no writes", "if the registry runs as another user"],
+    );
+    assert!(!sentence.contains("what it had changed"), "{sentence}");
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o755)).unwrap();
+
+    fs::write(volume.join("portolan/v1/FORMAT"), "{\"format\": 2}").unwrap();
+    let sentence = assert_refused(
+        &mut program(&repair),
+        &["cannot repair: ", path, "written by a newer version"],
+    );
+    assert!(!sentence.contains("stop the registry"), "{sentence}");
+}
