@@ -11,4 +11,4 @@ pub mod serve;
 mod table;
 
 pub use answer::AnswerError;
-pub use connection::{ConfigurationError, Connection, ConnectionError};
+pub use connection::{ConfigurationError, Connection, ConnectionError, ServerUrl, ServerUrlError};

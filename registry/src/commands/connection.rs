@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -38,7 +39,7 @@ pub struct Connection {
     pub config: Option<PathBuf>,
     /// The administration listener of a registry anywhere, such as `https://registry.example.com:5001`.
     #[arg(long, value_name = "URL", requires_all = ["ca_file", "certificate_file", "key_file"])]
-    pub server: Option<String>,
+    pub server: Option<ServerUrl>,
     /// The authority that signed the certificate of `--server`.
     #[arg(long, value_name = "FILE", requires = "server")]
     pub ca_file: Option<PathBuf>,
@@ -50,6 +51,38 @@ pub struct Connection {
     pub key_file: Option<PathBuf>,
 }
 
+/// Where an administration listener is: `https://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    /// `host:port`.
+    address: String,
+    host: ServerName<'static>,
+}
+
+/// No `https://host:port`.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{0}\" is no address of a registry; write https://host:port")]
+pub struct ServerUrlError(String);
+
+impl FromStr for ServerUrl {
+    type Err = ServerUrlError;
+
+    fn from_str(url: &str) -> Result<Self, ServerUrlError> {
+        let bad = || ServerUrlError(url.to_owned());
+        let address = url
+            .strip_prefix("https://")
+            .ok_or_else(bad)?
+            .trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+        port.parse::<u16>().map_err(|_| bad())?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self {
+            address: address.to_owned(),
+            host: ServerName::try_from(host).map_err(|_| bad())?,
+        })
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -59,9 +92,6 @@ pub enum ConnectionError {
     /// Where the volume is cannot be told.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// No `https://host:port`.
-    #[error("--server: \"{0}\" is no address of a registry; write https://host:port")]
-    Address(String),
     /// Nobody listens there.
     #[error(
         "no registry answers at socket \"{path}\"; start one on that directory, or say with --socket, --config or --server where it is"
@@ -103,12 +133,7 @@ pub enum ConfigurationError {
 #[derive(Debug, Clone)]
 pub(super) enum Endpoint {
     Socket(PathBuf),
-    Server {
-        /// `host:port`.
-        address: String,
-        host: ServerName<'static>,
-        tls: Arc<ClientConfig>,
-    },
+    Server { url: ServerUrl, tls: Arc<ClientConfig> },
 }
 
 impl Connection {
@@ -127,16 +152,7 @@ impl Connection {
         Ok(Endpoint::Socket(store::admin_socket(&config.storage.volume.path)))
     }
 
-    fn server(&self, url: &str) -> Result<Endpoint, ConnectionError> {
-        let bad = || ConnectionError::Address(url.to_owned());
-        let address = url
-            .strip_prefix("https://")
-            .ok_or_else(bad)?
-            .trim_end_matches('/');
-        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
-        port.parse::<u16>().map_err(|_| bad())?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let host = ServerName::try_from(host).map_err(|_| bad())?;
+    fn server(&self, url: &ServerUrl) -> Result<Endpoint, ConnectionError> {
         let file = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
         let (ca, certificate, key) = (
             file(&self.ca_file),
@@ -145,8 +161,7 @@ impl Connection {
         );
         let tls = files::read_client_tls(&ca, &certificate, &key).map_err(Box::new)?;
         Ok(Endpoint::Server {
-            address: address.to_owned(),
-            host,
+            url: url.clone(),
             tls: Arc::new(tls),
         })
     }
@@ -184,7 +199,8 @@ impl Endpoint {
                 })?;
                 exchange(stream, "localhost", method, path, body).await
             }
-            Self::Server { address, host, tls } => {
+            Self::Server { url, tls } => {
+                let ServerUrl { address, host } = url;
                 let unreachable = |source| ConnectionError::Unreachable {
                     address: address.clone(),
                     source,

@@ -92,6 +92,26 @@ async fn flags_that_do_not_go_together_end_with_status_2() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_no_address_is_a_usage_error() {
+    for url in ["http://a:1", "https://a", "https://a:x", "https://:1", "a:1", ""] {
+        let files = ["--ca-file", "x", "--certificate-file", "x", "--key-file", "x"];
+        let arguments: Vec<&str> = ["admin", "status", "--server", url]
+            .into_iter()
+            .chain(files)
+            .collect();
+        let (status, sentence) = refused(&arguments).await;
+        assert_eq!(status, 2, "{url}: {sentence}");
+        for part in [
+            "--server <URL>",
+            &format!("\"{url}\" is no address"),
+            "write https://host:port",
+        ] {
+            assert!(sentence.contains(part), "no {part:?} in: {sentence}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_help_page_has_an_example() {
     for arguments in [
         &["gc", "--help"][..],
