@@ -1,5 +1,6 @@
 //! `admin`: asks a running registry how it is, and holds its garbage collection. IO.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub struct AskArgs {
 #[derive(Debug, Clone, Args)]
 pub struct HoldArgs {
     /// Its name: what it is for.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Which registry.
     #[command(flatten)]

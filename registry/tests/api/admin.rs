@@ -86,6 +86,8 @@ async fn flags_that_do_not_go_together_end_with_status_2() {
         &["gc", "--grace", "tomorrow"],
         &["admin"],
         &["admin", "hold"],
+        &["admin", "hold", ""],
+        &["admin", "release", ""],
     ] {
         assert_eq!(refused(arguments).await.0, 2, "{arguments:?}");
     }
