@@ -23,6 +23,9 @@ pub enum AnswerError {
     /// The registry says no; this is what it says.
     #[error("{0}")]
     Refused(String),
+    /// No registry's administration says no without a sentence.
+    #[error("what answers with status {0} is no administration of a registry; check --server or --socket")]
+    Stranger(StatusCode),
     /// It speaks otherwise.
     #[error(
         "the registry's answer is not understood ({0}): is it of the same version? `portolan-registry --version` tells this one's"
@@ -58,10 +61,11 @@ impl Lines {
         let sentence = document
             .as_ref()
             .and_then(|document| document.get("error")?.as_str())
-            .map_or_else(|| format!("status {status}"), str::to_owned);
-        Err(match status {
-            StatusCode::BAD_REQUEST => AnswerError::Usage(sentence),
-            _ => AnswerError::Refused(sentence),
+            .map(str::to_owned);
+        Err(match (sentence, status) {
+            (None, _) => AnswerError::Stranger(status),
+            (Some(sentence), StatusCode::BAD_REQUEST) => AnswerError::Usage(sentence),
+            (Some(sentence), _) => AnswerError::Refused(sentence),
         })
     }
 

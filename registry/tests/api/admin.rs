@@ -76,6 +76,34 @@ async fn a_stopped_registry_leaves_no_socket_and_the_command_says_that_none_runs
         sentence.contains("no registry answers") && sentence.contains(path.to_str().unwrap()),
         "{sentence}"
     );
+    assert!(
+        sentence.ends_with("where it is\n"),
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_administration_is_told_with_the_flags_that_named_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    // as the public listener answers
+    let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 13\r\n\r\n{\"errors\":[]}";
+    let other = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while stream.read(&mut [0; 1024]).await.unwrap() > 0 {
+            drop(stream.write_all(answer.as_bytes()).await); // it may have gone
+        }
+    });
+    let (status, sentence) = refused(&["admin", "holds", "--socket", path.to_str().unwrap()]).await;
+    assert_eq!(status, 1, "{sentence}");
+    for part in [
+        "status 404 Not Found",
+        "no administration",
+        "--server or --socket",
+    ] {
+        assert!(sentence.contains(part), "no {part:?} in: {sentence}");
+    }
+    other.await.unwrap();
 }
 
 #[tokio::test]
