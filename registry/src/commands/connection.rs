@@ -94,25 +94,17 @@ pub enum ConnectionError {
     Configuration(#[from] ConfigurationError),
     /// Nobody listens there.
     #[error(
-        "no registry answers at socket \"{path}\"; start one on that directory, or say with --socket, --config or --server where it is"
+        "no registry answers at socket \"{path}\" ({cause}); start one on that directory, or say with --socket, --config or --server where it is"
     )]
-    NoSocket {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    NoSocket { path: PathBuf, cause: io::Error },
     /// It belongs to another user.
     #[error("this user may not use socket \"{path}\"; run the command as the user that runs the registry")]
     NotAllowed { path: PathBuf },
     /// The listener cannot be reached, or one of the two certificates is not accepted.
     #[error(
-        "cannot connect to {address}; check --server, and that both sides know the other's certificate authority"
+        "cannot connect to {address} ({cause}); check --server, and that both sides know the other's certificate authority"
     )]
-    Unreachable {
-        address: String,
-        #[source]
-        source: io::Error,
-    },
+    Unreachable { address: String, cause: io::Error },
     /// The connection broke.
     #[error("the registry ended the connection; look into its log")]
     Broken(#[source] hyper::Error),
@@ -190,20 +182,20 @@ impl Endpoint {
     ) -> Result<Response<Incoming>, ConnectionError> {
         match self {
             Self::Socket(socket) => {
-                let stream = socket::connect(socket).await.map_err(|source| {
+                let stream = socket::connect(socket).await.map_err(|cause| {
                     let path = socket.clone();
-                    match source.kind() {
+                    match cause.kind() {
                         io::ErrorKind::PermissionDenied => ConnectionError::NotAllowed { path },
-                        _ => ConnectionError::NoSocket { path, source },
+                        _ => ConnectionError::NoSocket { path, cause },
                     }
                 })?;
                 exchange(stream, "localhost", method, path, body).await
             }
             Self::Server { url, tls } => {
                 let ServerUrl { address, host } = url;
-                let unreachable = |source| ConnectionError::Unreachable {
+                let unreachable = |cause| ConnectionError::Unreachable {
                     address: address.clone(),
-                    source,
+                    cause,
                 };
                 let stream = TcpStream::connect(address).await.map_err(unreachable)?;
                 let connector = TlsConnector::from(tls.clone());

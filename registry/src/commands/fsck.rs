@@ -46,8 +46,8 @@ pub enum FsckCommandError {
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
     /// The directory cannot be read.
-    #[error(transparent)]
-    Check(#[from] FsckError),
+    #[error("{0}; say with --directory where the images of a registry are that this user may read")]
+    Check(FsckError),
     /// Somebody else writes to the volume.
     #[error(
         "directory \"{path}\" is in use by {holder}, and a repair needs it for itself; stop the registry that serves it, \
@@ -70,6 +70,12 @@ pub enum FsckCommandError {
     /// The repair met a fault.
     #[error("the repair has stopped; what it had changed until then is good")]
     Repair(#[from] Fault),
+}
+
+impl From<FsckError> for FsckCommandError {
+    fn from(error: FsckError) -> Self {
+        Self::Check(error)
+    }
 }
 
 impl From<OpenError> for FsckCommandError {

@@ -39,13 +39,10 @@ pub struct FsckOptions {
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "directory \"{path}\" cannot be checked: name the directory of a registry's images that this user may read"
-)]
+#[error("directory \"{path}\" cannot be checked ({cause})")]
 pub struct FsckError {
     path: PathBuf,
-    #[source]
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// Beside a running registry, how often something must be seen.
@@ -55,9 +52,9 @@ const LOOKS: usize = 3;
 /// registry that is started meanwhile would wait. `progress` is told how many repositories, then how many blobs were
 /// looked at, then hashed.
 pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Result<FsckReport, FsckError> {
-    let failed = |source| FsckError {
+    let failed = |cause| FsckError {
         path: root.to_owned(),
-        source,
+        cause,
     };
     fs::read_dir(root).map_err(failed)?;
     let keys = Keys::new(root);

@@ -78,6 +78,7 @@ async fn a_stopped_registry_leaves_no_socket_and_the_command_says_that_none_runs
     );
     assert!(
         sentence.ends_with("where it is\n"),
+        "the remedy comes last: {sentence}"
     );
 }
 

@@ -227,3 +227,24 @@ fn a_volume_that_cannot_be_repaired_is_told_with_what_keeps_from_it() {
     );
     assert!(!sentence.contains("stop the registry"), "{sentence}");
 }
+
+#[test]
+fn a_directory_that_cannot_be_checked_is_named_with_the_cause_before_the_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let missing = directory.path().join("missing");
+    for (path, cause) in [
+        (&missing, "cannot be checked (No such file or directory"),
+        (&file, "cannot be checked (Not a directory"),
+    ] {
+        let path = path.to_str().unwrap();
+        for flags in [&["fsck"][..], &["fsck", "--repair"]] {
+            let sentence = assert_refused(
+                program(flags).args(["--directory", path]),
+                &[path, cause, "say with --directory"],
+            );
+            assert!(sentence.ends_with("this user may read"), "{sentence}");
+        }
+    }
+}
