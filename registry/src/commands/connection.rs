@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::environment::{self, EnvironmentError};
+use crate::error_chain;
 use crate::files::{self, FileProblem};
 use crate::server::socket;
 use crate::store;
@@ -105,6 +106,12 @@ pub enum ConnectionError {
         "cannot connect to {address} ({cause}); check --server, and that both sides know the other's certificate authority"
     )]
     Unreachable { address: String, cause: io::Error },
+    /// A listener says of a client certificate only after the handshake, and may be gone before that is heard.
+    #[error(
+        "{address} ended the connection ({}); check that an authority of its admin.tls.clientCaFile has signed the certificate of --certificate-file, else look into its log",
+        error_chain(.cause)
+    )]
+    Unanswered { address: String, cause: hyper::Error },
     /// The connection broke.
     #[error("the registry ended the connection; look into its log")]
     Broken(#[source] hyper::Error),
@@ -189,7 +196,9 @@ impl Endpoint {
                         _ => ConnectionError::NoSocket { path, cause },
                     }
                 })?;
-                exchange(stream, "localhost", method, path, body).await
+                exchange(stream, "localhost", method, path, body)
+                    .await
+                    .map_err(ConnectionError::Broken)
             }
             Self::Server { url, tls } => {
                 let ServerUrl { address, host } = url;
@@ -203,7 +212,12 @@ impl Endpoint {
                     .connect(host.clone(), stream)
                     .await
                     .map_err(unreachable)?;
-                exchange(stream, address, method, path, body).await
+                exchange(stream, address, method, path, body)
+                    .await
+                    .map_err(|cause| ConnectionError::Unanswered {
+                        address: address.clone(),
+                        cause,
+                    })
             }
         }
     }
@@ -215,13 +229,11 @@ async fn exchange<S>(
     method: Method,
     path: &str,
     body: Option<String>,
-) -> Result<Response<Incoming>, ConnectionError>
+) -> hyper::Result<Response<Incoming>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(ConnectionError::Broken)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let mut request = Request::new(body.map_or_else(Body::empty, Body::from));
     *request.method_mut() = method;
@@ -233,8 +245,5 @@ where
             request.headers_mut().insert(name, value);
         }
     }
-    sender
-        .send_request(request)
-        .await
-        .map_err(ConnectionError::Broken)
+    sender.send_request(request).await
 }

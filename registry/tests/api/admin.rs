@@ -227,7 +227,15 @@ async fn the_listener_answers_to_holders_of_a_client_certificate_only() {
     let stranger = connection("stranger");
     let mut arguments = vec!["admin", "holds"];
     arguments.extend(stranger.iter().map(String::as_str));
-    assert_eq!(refused(&arguments).await.0, 1);
+    let (status, sentence) = refused(&arguments).await;
+    assert_eq!(status, 1, "{sentence}");
+    for part in [
+        &address.to_string(),
+        "--certificate-file",
+        "admin.tls.clientCaFile",
+    ] {
+        assert!(sentence.contains(part), "no {part:?} in: {sentence}");
+    }
 }
 
 #[tokio::test]
