@@ -4,7 +4,7 @@
 //! A rename is durable once its directory was fsynced, a directory once its parent was. What this process has not
 //! fsynced itself does not count: another process may have created it a moment before a power cut.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use self::durable::Durable;
 use super::error::{Fault, ReadOnlyReason};
 
 mod aside;
+mod durable;
 mod prepared;
 mod remove;
 mod seam;
@@ -30,8 +32,7 @@ pub(super) struct Disk {
     root: PathBuf,
     temporary: PathBuf,
     next_temporary: AtomicU64,
-    /// Directories whose entry this process has fsynced, so that they are not fsynced again for each file.
-    durable: Mutex<HashSet<PathBuf>>,
+    durable: Durable,
     /// Directories from which something was removed that need not be durable yet.
     unsynced: Mutex<BTreeSet<PathBuf>>,
     read_only: Mutex<Option<ReadOnlyReason>>,
@@ -46,16 +47,13 @@ impl fmt::Debug for Disk {
     }
 }
 
-/// Beyond this many remembered directories the memory is dropped: it costs some repeated fsyncs, not correctness.
-const MAX_DURABLE: usize = 1 << 15;
-
 impl Disk {
     pub(super) fn new(root: &Path, temporary: PathBuf, seam: Box<dyn Seam>) -> Self {
         Self {
             root: root.to_owned(),
             temporary,
             next_temporary: AtomicU64::new(0),
-            durable: Mutex::default(),
+            durable: Durable::default(),
             unsynced: Mutex::default(),
             read_only: Mutex::default(),
             seam,
@@ -163,7 +161,7 @@ impl Disk {
         let opened = match self.open_directory(directory) {
             // Somebody may have removed the directory by hand since this process made it durable.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                lock(&self.durable).clear();
+                self.durable.forget_all();
                 self.create_directories(directory)?;
                 self.open_directory(directory)
             }
@@ -177,27 +175,17 @@ impl Disk {
 
     /// Makes a directory and what leads to it, durably.
     pub(super) fn create_directories(&self, directory: &Path) -> Result<(), Fault> {
-        let missing: Vec<&Path> = {
-            let durable = lock(&self.durable);
-            directory
-                .ancestors()
-                .take_while(|path| *path != self.root && !durable.contains(*path))
-                .collect()
-        };
-        for path in missing.into_iter().rev() {
+        let missing = self.durable.missing(directory, &self.root);
+        for path in &missing.paths {
             let created = self
                 .open_directory(parent(path))
                 .and_then(|opened| self.create_directory(path).map(|()| opened));
             let opened = created.map_err(|error| {
-                lock(&self.durable).clear();
+                self.durable.forget_all();
                 self.fault("create directory", path, error)
             })?;
             self.sync_directory(&opened, parent(path))?;
-            let mut durable = lock(&self.durable);
-            if durable.len() >= MAX_DURABLE {
-                durable.clear();
-            }
-            durable.insert(path.to_owned());
+            self.durable.remember(path, &missing);
         }
         Ok(())
     }

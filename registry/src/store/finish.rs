@@ -13,6 +13,7 @@ use super::collect::Root;
 use super::disk::Prepared;
 use super::error::{BlobError, BodyError, Fault, UploadError};
 use super::links::exists;
+use super::renewal::renew;
 use super::session::{Session, Writing};
 use super::upload_file::UploadFile;
 use super::uploads::{Chunk, begin};
@@ -119,7 +120,7 @@ impl Inner {
     }
 
     /// Makes the bytes durable where they are, and all that they and their link will need. May take long, so it holds
-    /// no stripe: nothing can be seen of it, and whoever takes an empty directory away has it made again.
+    /// no stripe: empty directories are all that can be seen of it, and who publishes makes them again if need be.
     fn make_durable(
         &self,
         session: &Session,
@@ -130,9 +131,9 @@ impl Inner {
         let (link, synced) = self.disk.at_once(
             || self.prepare_layer_link(session, digest),
             || {
-                let synced = verified.file.sync(&self.disk);
+                verified.file.sync(&self.disk)?;
                 drop(self.disk.prepare_place(&content)); // whoever publishes says what is wrong with it
-                synced
+                Ok(())
             },
         );
         if let Err(fault) = synced {
@@ -163,7 +164,11 @@ impl Inner {
         });
         let moved = self.disk.publish(file.path(), &self.keys.blob(digest));
         let published = match moved {
-            Ok(()) => self.disk.publish_small(link),
+            Ok(()) => {
+                // from now on it is to be kept for a collection's grace, however long the fsyncs have taken
+                renew(link.path(), (self.options.clock)());
+                self.disk.publish_small(link)
+            }
             Err(fault) => {
                 self.disk.abandon(link);
                 Err(fault)

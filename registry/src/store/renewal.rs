@@ -62,6 +62,6 @@ fn is_old(link: &Path, now: SystemTime) -> Result<bool, Fault> {
 }
 
 /// If it fails, a collection may remove the link, and the client has to push again what it leads to.
-fn renew(link: &Path, now: SystemTime) {
+pub(super) fn renew(link: &Path, now: SystemTime) {
     drop(File::open(link).and_then(|file| file.set_modified(now)));
 }

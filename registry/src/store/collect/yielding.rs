@@ -4,12 +4,12 @@ use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::thread;
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 
 use crate::store::blocking;
 use crate::store::disk::lock;
 
-/// As with `nice`. Against others that want a processor whole it leaves a collection a tenth of that; with less, pushes
+/// More than the program has, as with `nice`. Against others that want a processor whole it leaves a collection a tenth of that; with less, pushes
 /// could wait long for stripes that it holds.
 const NICENESS: i32 = 10;
 
@@ -27,8 +27,9 @@ fn in_yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     };
     let done = thread::scope(|scope| {
         let beside = thread::Builder::new().spawn_scoped(scope, || {
-            // refused, it takes as much as others
-            let _ = setpriority_process(None, NICENESS); // of this thread alone
+            // Of this thread alone; without, it takes as much as others.
+            let nice = getpriority_process(None).unwrap_or_default() + NICENESS;
+            let _ = setpriority_process(None, nice.min(19));
             take()
         });
         match beside {
@@ -41,8 +42,6 @@ fn in_yielding_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpriority_process;
-
     use super::*;
 
     #[tokio::test]

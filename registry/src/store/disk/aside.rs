@@ -127,7 +127,7 @@ impl Disk {
         for directory in directories {
             let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
             let at = self.temporary.join(format!("{number}.{ASIDE}"));
-            self.forget(directory);
+            self.durable.forget(directory);
             self.rename(directory, &at)
                 .map_err(|error| self.fault("remove", directory, error))?;
             aside.moved.push((directory, at));

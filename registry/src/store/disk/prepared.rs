@@ -14,6 +14,13 @@ pub(in crate::store) struct Prepared {
     target: PathBuf,
 }
 
+impl Prepared {
+    /// Where it is until then.
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.temporary
+    }
+}
+
 impl Disk {
     /// Makes a small file ready for its place, where nothing changes yet.
     pub(in crate::store) fn prepare_small(&self, target: &Path, bytes: &[u8]) -> Result<Prepared, Fault> {

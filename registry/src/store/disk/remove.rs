@@ -113,9 +113,10 @@ impl Disk {
     }
 
     fn remove_empty(&self, directory: &Path) -> bool {
-        self.forget(directory);
+        self.durable.forget(directory);
         let effect = Effect::RemoveDirectory { path: directory };
         let removed = self.seam.take(&effect, &mut || fs::remove_dir(directory));
+        self.durable.forget(directory);
         // most often it is not empty; what the disk has to say makes the store read-only
         removed
             .map_err(|error| self.fault("remove directory", directory, error))
@@ -126,7 +127,7 @@ impl Disk {
     pub(in crate::store) fn remove_directory(&self, directory: &Path) -> Result<(), Fault> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let aside = self.temporary.join(number.to_string());
-        self.forget(directory);
+        self.durable.forget(directory);
         let opened = self
             .open_directory(parent(directory))
             .and_then(|opened| self.rename(directory, &aside).map(|()| opened))
@@ -152,7 +153,7 @@ impl Disk {
             .open_directory(directory)
             .and_then(|opened| self.rename(path, target).map(|()| opened));
         let opened = moved.map_err(|error| {
-            self.forget(parent(target)); // somebody may have removed it by hand
+            self.durable.forget(parent(target)); // somebody may have removed it by hand
             self.fault("move aside", path, error)
         })?;
         self.sync_directory(&opened, directory)
@@ -185,12 +186,6 @@ impl Disk {
     pub(super) fn unlink(&self, path: &Path) -> io::Result<()> {
         self.seam
             .take(&Effect::RemoveFile { path }, &mut || fs::remove_file(path))
-    }
-
-    pub(super) fn forget(&self, directory: &Path) {
-        let mut durable = lock(&self.durable);
-        durable.remove(directory);
-        durable.remove(&directory.join("current"));
     }
 }
 

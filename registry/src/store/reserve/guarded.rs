@@ -51,6 +51,10 @@ impl Seam for Guarded {
             | Effect::SyncVolume { .. } => self.seam.take(effect, act),
         }
     }
+
+    fn keeps_order(&self) -> bool {
+        self.seam.keeps_order()
+    }
 }
 
 impl Guarded {

@@ -23,6 +23,10 @@ impl Seam for StopAfter {
             .map(drop)
             .map_err(|_| io::Error::other("the process has ended"))
     }
+
+    fn keeps_order(&self) -> bool {
+        true
+    }
 }
 
 /// What a client knows to be so; for the operation that was cut off, what was before and what was asked for.
@@ -208,6 +212,26 @@ async fn every_name_is_made_durable_before_the_next_step_relies_on_it() {
             assert_eq!(*last, Some(Step::SyncFile), "before {target:?} was written");
         }
     }
+}
+
+/// All that is proved by ending or cutting off after a number of steps needs that.
+#[tokio::test]
+async fn steps_have_one_order_for_a_seam_that_keeps_it() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let volume = Volume::in_memory();
+        let record = Record::default();
+        let store = Store::open_through(volume.options(), Box::new(record.clone()));
+        push_blob(&store.await.unwrap(), &repository("a"), b"x").await;
+        let uploads = volume.keys().uploads(); // named by chance
+        let steps = lock(&record.steps).clone().into_iter();
+        let steps = steps.filter(|(_, path)| !path.starts_with(&uploads));
+        let inside = |path: PathBuf| path.strip_prefix(volume.path()).unwrap().to_owned();
+        runs.push(steps.map(|(step, path)| (step, inside(path))).collect::<Vec<_>>());
+    }
+    assert_eq!(runs[0], runs[1]);
+    let threads = |of: &str| runs[0].iter().position(|(_, path)| path.ends_with(of));
+    assert!(threads("_layers") < threads("blobs"), "{:#?}", runs[0]);
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The requests that begin and end an upload, when they fail or are made again.
 
-use super::disk::{Act, Effect, Seam};
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+
+use super::disk::{Act, Disk, Effect, Seam, lock};
 use super::*;
 
 #[tokio::test]
@@ -55,4 +58,85 @@ async fn upload_that_a_full_volume_refuses_leaves_no_file() {
         "{refused:?}"
     );
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+}
+
+/// Holds the first fsync of one directory until somebody lets it go on.
+struct Held {
+    directory: PathBuf,
+    reached: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+    syncs: Arc<AtomicUsize>,
+}
+
+impl Seam for Held {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        let is_it = matches!(effect, Effect::SyncDirectory { path } if *path == self.directory);
+        if is_it && self.syncs.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.reached.send(()).unwrap();
+            lock(&self.go_on).recv().unwrap();
+        }
+        act()
+    }
+}
+
+#[test]
+fn directory_that_was_taken_away_while_it_was_made_durable_is_not_believed_to_be_so() {
+    let volume = Volume::in_memory();
+    let directory = volume.path().join("blobs");
+    std::fs::create_dir(&directory).unwrap();
+    let (reached, at_fsync) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel();
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let seam = Held {
+        directory: volume.path().to_owned(),
+        reached,
+        go_on: Mutex::new(gate),
+        syncs: Arc::clone(&syncs),
+    };
+    let disk = Disk::new(volume.path(), volume.path().join("tmp"), Box::new(seam));
+    std::thread::scope(|scope| {
+        let making = scope.spawn(|| disk.create_directories(&directory));
+        at_fsync.recv().unwrap();
+        disk.remove_if_empty(&directory);
+        std::fs::create_dir(&directory).unwrap(); // another push, which has not fsynced yet
+        go_on.send(()).unwrap();
+        making.join().unwrap().unwrap();
+    });
+    disk.create_directories(&directory).unwrap();
+    assert_eq!(
+        syncs.load(Ordering::SeqCst),
+        2,
+        "who relies on it has not fsynced it"
+    );
+    disk.create_directories(&directory).unwrap();
+    assert_eq!(syncs.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn link_of_a_pushed_blob_is_as_young_as_its_acknowledgement() {
+    let volume = Volume::new();
+    let acknowledged = now() + Duration::from_hours(2); // so long did the fsync take
+    let options = StoreOptions {
+        clock: Arc::new(move || acknowledged),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    let name = repository("a");
+    let digest = push_blob(&store, &name, b"x").await;
+    let link = volume.keys().layer_link(&name, &digest);
+    let written = std::fs::metadata(link).unwrap().modified().unwrap();
+    assert_eq!(written, acknowledged);
+}
+
+#[tokio::test]
+async fn empty_piece_of_a_body_is_nothing_to_write() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let appended = store
+        .upload_append(&name, &id, Chunk::default(), body(&[b""]))
+        .await;
+    assert_eq!(appended.unwrap().offset, 0);
+    assert!(!volume.keys().upload_data(&id).exists());
 }
