@@ -59,14 +59,16 @@ impl Disk {
         drop(self.discard(&prepared.temporary)); // what stays behind goes at the next start
     }
 
-    /// Does both, at once when the system has a thread for that. Neither may need what the other does.
+    /// Does both, at once when the system has a thread for that. Neither may need what the other does, and nothing of
+    /// either may be reachable before both are done: then one order stands for all.
     pub(in crate::store) fn at_once<A: Send, B>(
         &self,
         first: impl Fn() -> A + Sync,
         second: impl FnOnce() -> B,
     ) -> (A, B) {
         if self.seam.keeps_order() {
-            return (first(), second());
+            let second = second();
+            return (first(), second);
         }
         thread::scope(|scope| {
             let beside = thread::Builder::new().spawn_scoped(scope, &first);

@@ -230,8 +230,8 @@ async fn steps_have_one_order_for_a_seam_that_keeps_it() {
         runs.push(steps.map(|(step, path)| (step, inside(path))).collect::<Vec<_>>());
     }
     assert_eq!(runs[0], runs[1]);
-    let threads = |of: &str| runs[0].iter().position(|(_, path)| path.ends_with(of));
-    assert!(threads("_layers") < threads("blobs"), "{:#?}", runs[0]);
+    let first = |of: &str| runs[0].iter().position(|(_, path)| path.ends_with(of));
+    assert!(first("blobs") < first("_layers"), "{:#?}", runs[0]);
 }
 
 #[tokio::test]

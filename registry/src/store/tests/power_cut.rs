@@ -71,7 +71,7 @@ async fn power_cut_while_two_operations_run_at_once_loses_nothing_acknowledged()
         (blobs(), [op::push_first, op::push_second_as_v2], &[], 100),
         (blobs(), [op::mount, op::push_first], &[], 100),
         (blobs(), [op::mount, op::mount], &[], 100),
-        (untagged_index(), [op::collect_garbage, op::mount], &[&layer], 19),
+        (untagged_index(), [op::collect_garbage, op::mount], &[&layer], 20),
     ];
     for (setup, [one, two], publishes, most) in pairs {
         let (mut held_before, mut whole, mut seen) = (1, 0, Seen::default());
