@@ -60,14 +60,17 @@ fn actors(seed: u64) -> Vec<Actor> {
         .collect()
 }
 
-/// Lets all actors work, and somebody collect garbage, until told to stop or until the server is gone.
+/// Lets all actors work, and somebody collect garbage, until told to stop or until the server is gone. Tells when a
+/// collection has come to its end.
 async fn work(
     actors: Vec<Actor>,
     target: SocketAddr,
     socket: PathBuf,
     stop: &CancellationToken,
+    collected: &CancellationToken,
 ) -> (Vec<Actor>, Runs) {
-    let collector = tokio::spawn(collector::collect_again_and_again(socket, stop.clone()));
+    let collecting = collector::collect_again_and_again(socket, stop.clone(), collected.clone());
+    let collector = tokio::spawn(collecting);
     let tasks: Vec<_> = actors
         .into_iter()
         .map(|actor| tokio::spawn(actor.work(target, stop.clone())))
@@ -140,9 +143,17 @@ async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) ->
         let mut server = start();
         verify(&mut actors, server.target).await;
         let stop = CancellationToken::new();
-        let requests = sent(server.target) + random.random_range(5..150);
-        let working = work(actors, server.target, server.socket.clone(), &stop);
+        let more = random.random_range(5..150);
+        // A collection gives way to whoever works: beside one alone it comes to its end, and the next one is cut off.
+        let is_calm = cut % 2 == 1;
+        let resting = actors.split_off(if is_calm { 1 } else { ACTORS });
+        let collected = CancellationToken::new();
+        let working = work(actors, server.target, server.socket.clone(), &stop, &collected);
         let killing = async {
+            if is_calm {
+                drop(tokio::time::timeout(Duration::from_secs(5), collected.cancelled()).await);
+            }
+            let requests = sent(server.target) + more;
             let latest = Instant::now() + Duration::from_secs(2);
             while sent(server.target) < requests && Instant::now() < latest {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -151,6 +162,7 @@ async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) ->
         };
         let ((back, of_this_cut), ()) = tokio::join!(working, killing);
         actors = back;
+        actors.extend(resting);
         runs += of_this_cut;
         assert_whole(volume, seed, cut);
     }
@@ -178,18 +190,19 @@ async fn every_digest_is_right_under_pushes_pulls_deletes_and_collections() {
     );
     let volume = volume();
     let mut server = Server::start(volume.path());
-    let stop = CancellationToken::new();
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     let stopping = async {
         // Longer where the machine is so busy that little is done.
         let least = Instant::now() + Duration::from_secs(seconds);
         let latest = least + Duration::from_mins(1);
-        while Instant::now() < least || sent(server.target) < 1_000 && Instant::now() < latest {
+        let is_done = || sent(server.target) >= 1_000 && ended.is_cancelled();
+        while Instant::now() < least || !is_done() && Instant::now() < latest {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.cancel();
     };
     let ((mut actors, runs), ()) = tokio::join!(
-        work(actors(seed), server.target, server.socket.clone(), &stop),
+        work(actors(seed), server.target, server.socket.clone(), &stop, &ended),
         stopping
     );
     verify(&mut actors, server.target).await;

@@ -58,12 +58,20 @@ impl Runs {
 }
 
 /// Asks for one collection after the other, also of untagged manifests, until told to stop or until the server is gone.
-pub(crate) async fn collect_again_and_again(socket: PathBuf, stop: CancellationToken) -> Runs {
+/// `ended` is told at the end of each.
+pub(crate) async fn collect_again_and_again(
+    socket: PathBuf,
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> Runs {
     let options = r#"{"grace": "0s", "untaggedAfter": "0s"}"#;
     let mut runs = Runs::default();
     while !stop.is_cancelled() {
         match administer(&socket, "/v1/gc", options.to_owned()).await {
-            Ok(answer) => runs.count(&answer),
+            Ok(answer) => {
+                runs.count(&answer);
+                ended.cancel();
+            }
             Err(Stopped::CutOff) => {
                 runs.cut_off += 1;
                 break;
