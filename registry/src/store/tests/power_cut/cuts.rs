@@ -3,7 +3,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest as _, Sha256};
 
 use super::super::*;
 use super::cases::COLLECT;
@@ -28,16 +30,27 @@ pub(super) struct Seen {
     pub(super) sound: HashSet<(Fingerprint, Fingerprint)>,
 }
 
-type Fingerprint = (u64, u64);
+type Fingerprint = u128;
+
+/// Bytes of what is hashed, for a hash that is optimised in builds for tests.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Hasher for Bytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("sixteen bytes are taken")
+    }
+}
 
 fn fingerprint(what: &impl Hash) -> Fingerprint {
-    let hash = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(seed);
-        what.hash(&mut hasher);
-        hasher.finish()
-    };
-    (hash(0), hash(1))
+    let mut bytes = Bytes::default();
+    what.hash(&mut bytes);
+    let hash = Sha256::digest(&bytes.0);
+    Fingerprint::from_le_bytes(*hash.first_chunk().unwrap())
 }
 
 /// Cuts the power after every event, and looks into every volume that is not among those seen.
