@@ -21,6 +21,7 @@ check: ## Formatting, lints, layering, generated files, banned dependencies, she
 
 unit: ## Unit, property and golden-file tests of every package.
 	@.ci/cargo-test unit
+	@.ci/cargo-test power-cut
 
 api: ## The registry's HTTP API, against the running server.
 	@.ci/cargo-test api
