@@ -45,7 +45,7 @@ pub enum FsckCommandError {
     /// Where the images are cannot be told.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// The directory cannot be read.
+    /// There is nothing to look at.
     #[error("{0}; say with --directory where the images of a registry are that this user may read")]
     Check(FsckError),
     /// Somebody else writes to the volume.
@@ -150,15 +150,7 @@ async fn repair(
     surroundings: &Surroundings,
     mut answers: Option<Box<dyn BufRead + Send>>,
 ) -> Result<FsckReport, FsckCommandError> {
-    // a report tells more than a new, empty volume
-    fsck::check(
-        root,
-        FsckOptions {
-            deep: false,
-            pause: Duration::ZERO,
-        },
-        &|_| {},
-    )?;
+    fsck::check_used(root)?; // to open it would make a volume of it
     let clock = surroundings.clock.clone();
     let store = Store::open(StoreOptions {
         path: root.to_owned(),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::Keys;
+use super::links::exists;
 use super::open::BriefLock;
 use super::repositories::walk_repositories;
 
@@ -39,10 +40,13 @@ pub struct FsckOptions {
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-#[error("directory \"{path}\" cannot be checked ({cause})")]
-pub struct FsckError {
-    path: PathBuf,
-    cause: io::Error,
+pub enum FsckError {
+    /// The directory cannot be listed.
+    #[error("directory \"{path}\" cannot be checked ({cause})")]
+    Unreadable { path: PathBuf, cause: io::Error },
+    /// A report that finds nothing wrong with nothing would be taken for one about the images.
+    #[error("directory \"{path}\" has nothing of a registry in it")]
+    NoVolume { path: PathBuf },
 }
 
 /// Beside a running registry, how often something must be seen.
@@ -52,11 +56,7 @@ const LOOKS: usize = 3;
 /// registry that is started meanwhile would wait. `progress` is told how many repositories, then how many blobs were
 /// looked at, then hashed.
 pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Result<FsckReport, FsckError> {
-    let failed = |cause| FsckError {
-        path: root.to_owned(),
-        cause,
-    };
-    fs::read_dir(root).map_err(failed)?;
+    check_used(root)?;
     let keys = Keys::new(root);
     let lock = BriefLock::take(&keys, "which checks the volume");
     let mut seen = whole(&keys, progress);
@@ -84,6 +84,20 @@ pub fn check(root: &Path, options: FsckOptions, progress: &dyn Fn(u64)) -> Resul
         leftovers: seen.leftovers,
         changes: Vec::new(),
     })
+}
+
+/// Whether a registry has ever used a directory. What cannot be told of it is for the look to say.
+pub fn check_used(root: &Path) -> Result<(), FsckError> {
+    let path = root.to_owned();
+    if let Err(cause) = fs::read_dir(root) {
+        return Err(FsckError::Unreadable { path, cause });
+    }
+    let keys = Keys::new(root);
+    if exists(keys.shared()).unwrap_or(true) || exists(keys.own()).unwrap_or(true) {
+        Ok(())
+    } else {
+        Err(FsckError::NoVolume { path })
+    }
 }
 
 /// Looks at everything; of bytes, those of manifests are hashed.

@@ -34,6 +34,7 @@ mod filesystem;
 mod format;
 mod lock;
 
+pub(super) use self::format::FORMAT;
 use self::lock::acquire;
 pub(super) use self::lock::{BriefLock, unlock};
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::store::links::{exists, read_file};
 use crate::store::names::visit_strange;
+use crate::store::open::FORMAT;
 
 use super::look::Look;
 use super::report::FindingKind;
@@ -18,7 +19,7 @@ impl Look<'_> {
         self.record(&format, "FORMAT", "a number \"format\"", |it| {
             it["format"].is_u64()
         });
-        self.features(&format);
+        self.format(&format);
         self.strange_names();
         self.record(&in_use, "inuse.json", "a list \"digests\"", |it| {
             it["digests"].is_array()
@@ -40,14 +41,18 @@ impl Look<'_> {
     }
 
     /// What this version does not know may keep something.
-    fn features(&mut self, path: &Path) {
+    fn format(&mut self, path: &Path) {
         let bytes = read_file(path).ok().flatten();
         let document: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let features = document.and_then(|document| document.get("features")?.as_array().cloned());
-        for feature in features.into_iter().flatten() {
-            let problem = format!(
-                "it lists feature {feature}, which this version does not know: run the version that wrote it"
-            );
+        let document = document.unwrap_or_default();
+        let mut unknown = Vec::new();
+        if let Some(format) = document["format"].as_u64().filter(|it| *it != FORMAT) {
+            unknown.push(format!("it says format {format}"));
+        }
+        let features = document["features"].as_array().into_iter().flatten();
+        unknown.extend(features.map(|feature| format!("it lists feature {feature}")));
+        for what in unknown {
+            let problem = format!("{what}, which this version does not know: run the version that wrote it");
             self.found(FindingKind::NotUnderstood, None, &"FORMAT", path, problem);
         }
     }

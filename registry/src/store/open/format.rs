@@ -8,7 +8,7 @@ use crate::store::keys::Keys;
 use crate::store::links::read_file;
 
 /// The format of `portolan/v1/` that this version writes.
-const FORMAT: u64 = 1;
+pub(in crate::store) const FORMAT: u64 = 1;
 
 /// What a new volume says.
 pub(super) fn document() -> String {

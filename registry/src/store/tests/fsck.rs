@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::store::fsck::{AmbiguousTag, Leftovers};
+use crate::store::fsck::{AmbiguousTag, FsckError, Leftovers};
 use crate::store::open::BriefLock;
 
 use super::*;
@@ -86,13 +86,14 @@ async fn a_whole_volume_has_no_findings_and_no_leftovers() {
 }
 
 #[tokio::test]
-async fn a_check_changes_nothing_and_makes_no_volume() {
+async fn a_directory_without_a_volume_is_told_to_be_that_and_becomes_none() {
     let directory = tempfile::tempdir().unwrap();
     let options = FsckOptions {
         deep: true,
         pause: Duration::ZERO,
     };
-    assert_eq!(check(directory.path(), options, &|_| {}).unwrap().findings, []);
+    let unused = check(directory.path(), options, &|_| {}).unwrap_err();
+    assert!(matches!(unused, FsckError::NoVolume { .. }), "{unused}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     let missing = check(&directory.path().join("none"), options, &|_| {}).unwrap_err();
     assert!(missing.to_string().contains("none"), "{missing}");
@@ -207,6 +208,16 @@ async fn what_collections_refuse_is_found() {
         assert!(refused.is_err(), "case {number}");
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn volume_of_a_later_format_is_not_called_whole() {
+    let content = Content::new().await;
+    fs::write(content.keys().format(), r#"{"format":2}"#).unwrap();
+    let report = checked(&content.volume, false);
+    assert_eq!(kinds(&report), [FindingKind::NotUnderstood]);
+    let problem = &report.findings[0].problem;
+    assert!(problem.starts_with("it says format 2, which"), "{problem}");
 }
 
 #[tokio::test]

@@ -234,7 +234,10 @@ fn a_directory_that_cannot_be_checked_is_named_with_the_cause_before_the_remedy(
     let file = directory.path().join("file");
     fs::write(&file, "x").unwrap();
     let missing = directory.path().join("missing");
+    let unused = directory.path().join("unused");
+    fs::create_dir(&unused).unwrap();
     for (path, cause) in [
+        (&unused, "has nothing of a registry in it"),
         (&missing, "cannot be checked (No such file or directory"),
         (&file, "cannot be checked (Not a directory"),
     ] {
@@ -247,4 +250,5 @@ fn a_directory_that_cannot_be_checked_is_named_with_the_cause_before_the_remedy(
             assert!(sentence.ends_with("this user may read"), "{sentence}");
         }
     }
+    assert_eq!(fs::read_dir(&unused).unwrap().count(), 0);
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use futures::future::BoxFuture;
 
 use super::super::*;
-use crate::store::fsck::check;
+use crate::store::fsck::{FsckError, check};
 
 use super::model::Model;
 use super::operations as op;
@@ -59,7 +59,10 @@ pub(super) fn findings(root: &Path, all: bool) -> BTreeSet<String> {
         deep: true,
         pause: Duration::ZERO,
     };
-    let report = check(root, options, &|_| {}).unwrap();
+    let report = match check(root, options, &|_| {}) {
+        Err(FsckError::NoVolume { .. }) => return BTreeSet::new(), // who has lost something sees it
+        report => report.unwrap(),
+    };
     let mut found: BTreeSet<String> = report.findings.iter().map(|it| format!("{it:?}")).collect();
     let (empty, unlisted) = (report.leftovers.empty_links, report.leftovers.unlisted_referrers);
     for (count, what) in [(empty, "empty links"), (unlisted, "unlisted referrers")] {
