@@ -236,6 +236,25 @@ impl Inner {
         Ok(Permit { _change: change })
     }
 
+    /// Changes the volume in a blocking thread, which keeps the right to until it is done, also when nobody waits for it
+    /// any more. For what needs no locks, or takes them without waiting.
+    async fn changing<T, E>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+    {
+        let permit = self.permit().await?;
+        let inner = Arc::clone(self);
+        blocking(move || {
+            let _permit = permit;
+            work(&inner)
+        })
+        .await
+    }
+
     /// Gives the volume back.
     fn release(&self) {
         if let Some(file) = disk::lock(&self.volume_lock).take() {

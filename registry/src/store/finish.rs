@@ -46,10 +46,8 @@ impl Store {
             begun => begun?,
         };
         let came = self.inner.receive(&session, writing, chunk, body).await?;
-        let permit = self.inner.permit().await?;
-        let (inner, of, named) = (Arc::clone(&self.inner), Arc::clone(&session), digest.clone());
-        let left = blocking(move || {
-            let _permit = permit;
+        let (of, named) = (Arc::clone(&session), digest.clone());
+        let left = self.inner.changing(move |inner| {
             let writing = inner.write_last_here(&of, came)?;
             let verified = inner.verify(&of, writing, &named)?;
             let (verified, link) = inner.make_durable(&of, verified, &named)?;

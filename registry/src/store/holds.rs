@@ -39,13 +39,9 @@ impl Store {
     /// Sets a hold; setting it again changes nothing. When this returns, garbage collection removes nothing any more.
     pub async fn hold(&self, name: &str) -> Result<(), HoldError> {
         let name = checked(name)?;
-        let permit = self.inner.permit().await?;
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _held = permit;
-            inner.disk.write_mark(&inner.keys.hold(&name))
-        })
-        .await?;
+        self.inner
+            .changing(move |inner| inner.disk.write_mark(&inner.keys.hold(&name)))
+            .await?;
         drop(self.inner.holds.gate.write().await);
         Ok(())
     }
@@ -53,13 +49,8 @@ impl Store {
     /// Ends a hold. False: there was none of that name.
     pub async fn release(&self, name: &str) -> Result<bool, HoldError> {
         let name = checked(name)?;
-        let permit = self.inner.permit().await?;
-        let inner = Arc::clone(&self.inner);
-        let released = blocking(move || {
-            let _held = permit;
-            inner.disk.remove_file(&inner.keys.hold(&name))
-        });
-        Ok(released.await?)
+        let remove = move |inner: &Arc<Inner>| inner.disk.remove_file(&inner.keys.hold(&name));
+        Ok(self.inner.changing(remove).await?)
     }
 
     /// The names of all holds, sorted.

@@ -102,16 +102,9 @@ impl Inner {
         session: &Arc<Session>,
         came: Received,
     ) -> Result<Writing, Fault> {
-        if came.last.is_empty() {
-            return Ok(came.writing);
-        }
-        let permit = self.permit().await?;
-        let (inner, session) = (Arc::clone(self), Arc::clone(session));
-        blocking(move || {
-            let _permit = permit;
-            inner.write_last_here(&session, came)
-        })
-        .await
+        let session = Arc::clone(session);
+        self.changing(move |inner| inner.write_last_here(&session, came))
+            .await
     }
 
     /// The same in a thread where that may be done, which has a permit.
@@ -147,14 +140,9 @@ impl Inner {
 
     /// Takes bytes back that do not count, so that they do not come back after a restart either.
     async fn cut(self: &Arc<Self>, writing: Writing) -> Result<(), Fault> {
-        let permit = self.permit().await?;
-        let inner = Arc::clone(self);
-        blocking(move || {
-            let _permit = permit;
-            match &writing.file {
-                Some(file) => file.trim(&inner.disk, writing.offset),
-                None => Ok(()),
-            }
+        self.changing(move |inner| match &writing.file {
+            Some(file) => file.trim(&inner.disk, writing.offset),
+            None => Ok(()),
         })
         .await
     }

@@ -145,17 +145,14 @@ impl Store {
 
     /// Writes down where the pass is.
     async fn note_scrub(&self) -> Result<(), Fault> {
-        let permit = self.inner.permit().await?;
-        let inner = Arc::clone(&self.inner);
         let text = serde_json::json!(self.scrub_status()).to_string();
-        blocking(move || {
-            let _held = permit;
+        let work = move |inner: &Arc<Inner>| {
             match inner.disk.write_small(&inner.keys.scrub(), text.as_bytes()) {
                 Err(Fault::Full { .. }) => Ok(()), // after a restart some is read twice
                 written => written,
             }
-        })
-        .await
+        };
+        self.inner.changing(work).await
     }
 
     /// The digests of one directory of content, in order.

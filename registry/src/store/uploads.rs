@@ -43,28 +43,25 @@ impl Store {
         repository: &RepositoryName,
         algorithm: Option<Algorithm>,
     ) -> Result<UploadId, UploadError> {
-        let permit = self.inner.permit().await?;
         let id = UploadId::from_random((self.inner.options.random)());
         let algorithm = algorithm.unwrap_or(Algorithm::Sha256).to_string();
         let record = UploadRecord {
             repository: repository.clone(),
             algorithm,
         };
-        let (inner, new_id) = (Arc::clone(&self.inner), id.clone());
-        blocking(move || {
-            let _permit = permit;
+        let work = move |inner: &Arc<Inner>| {
             inner.disk.make_directory(&inner.keys.uploads())?;
             let text = serde_json::json!(record).to_string();
-            let path = inner.keys.upload_record(&new_id);
+            let path = inner.keys.upload_record(&id);
             // a full volume may have room for the file and none for what is in it
             inner
                 .disk
                 .write_new(&path, text.as_bytes())
                 .inspect_err(|_| drop(inner.disk.discard(&path)))?;
-            inner.sessions.insert(Session::new(new_id, record, 0));
+            inner.sessions.insert(Session::new(id.clone(), record, 0));
             Ok(id)
-        })
-        .await
+        };
+        self.inner.changing(work).await
     }
 
     /// How many bytes a session has; at any time, also while they flow.
@@ -103,15 +100,9 @@ impl Store {
     pub async fn upload_cancel(&self, repository: &RepositoryName, id: &UploadId) -> Result<(), UploadError> {
         let session = self.session(repository, id).await?;
         let writing = begin(&session, Chunk::default())?;
-        let permit = self.inner.permit().await?;
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _permit = permit;
-            inner
-                .discard(&session.id, Some(writing))
-                .map_err(UploadError::from)
-        })
-        .await
+        self.inner
+            .changing(move |inner| Ok(inner.discard(&session.id, Some(writing))?))
+            .await
     }
 
     /// Finds a session in memory, or on the volume after a restart.

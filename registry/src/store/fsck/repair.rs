@@ -4,13 +4,12 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use portolan_oci::Digest;
 
 use crate::store::error::Fault;
 use crate::store::links::exists;
-use crate::store::{Inner, Store, blocking};
+use crate::store::{Inner, Store};
 
 use super::look::{AmbiguousTag, Cure};
 use super::report::FsckReport;
@@ -27,13 +26,7 @@ impl Store {
         deep: bool,
         choose: impl FnMut(&AmbiguousTag) -> Option<Digest> + Send + 'static,
     ) -> Result<FsckReport, Fault> {
-        let permit = self.inner.permit().await?;
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _held = permit;
-            inner.repair(deep, choose)
-        })
-        .await
+        self.inner.changing(move |inner| inner.repair(deep, choose)).await
     }
 }
 
