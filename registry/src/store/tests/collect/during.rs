@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::interposed::{Moment, Within};
+use super::interposed::{Moment, opened_within};
 use super::*;
 
 /// A nested index that nothing names, whose image is signed.
@@ -150,9 +150,7 @@ async fn signed_image_that_is_tagged_again_in_the_middle_of_a_batch_stays_as_it_
     let (mut points, mut done) = (0, 0);
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         let nested = Arc::new(Nested::push(&store, &name).await);
         let found: Arc<Mutex<Vec<Digest>>> = Arc::default();
         let (client, of, to) = (store.clone(), Arc::clone(&nested), Arc::clone(&found));
@@ -192,9 +190,7 @@ async fn what_can_be_reached_when_a_tag_is_acknowledged_in_the_middle_of_a_batch
     let (mut points, mut done) = (0, 0);
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         let nested = Arc::new(Nested::push(&store, &name).await);
         let found: Arc<Mutex<Vec<Digest>>> = Arc::default();
         let (client, of, to) = (store.clone(), Arc::clone(&nested), Arc::clone(&found));
@@ -249,9 +245,7 @@ async fn two_signers_at_once_in_the_middle_of_any_batch_lose_nothing() {
     let (mut points, mut done) = (0, 0);
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         let subject = Image::push(&store, &name, Some("v1"), "subject").await;
         Nested::push(&store, &name).await;
         let (client, of) = (store.clone(), subject.digest.clone());
@@ -298,9 +292,7 @@ async fn blobs_pushed_and_mounted_in_the_middle_of_any_batch_are_there_afterward
     let (mut points, mut done) = (0, 0);
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         let old = Image::push(&store, &name, None, "old").await;
         let mounted: Arc<Mutex<bool>> = Arc::default();
         let (client, layer, to) = (store.clone(), old.layer.clone(), Arc::clone(&mounted));

@@ -79,7 +79,15 @@ impl Moment {
 }
 
 /// A point before each step of the store that changes something, with the locks held that are held then.
-pub(super) struct Within(pub(super) Arc<Moment>);
+struct Within(Arc<Moment>);
+
+/// A store with such points.
+pub(super) async fn opened_within(volume: &Volume) -> (Store, Arc<Moment>) {
+    let moment = Arc::new(Moment::default());
+    let seam = Box::new(Within(Arc::clone(&moment)));
+    let store = Store::open_through(volume.options(), seam).await.unwrap();
+    (store, moment)
+}
 
 /// A client that does not get done in so many milliseconds waits for a lock. Where the machine is busy they are longer, as
 /// all is.

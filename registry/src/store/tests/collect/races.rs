@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use futures::future::join_all;
 
-use super::interposed::{Moment, Within};
+use super::interposed::opened_within;
 use super::*;
 use crate::store::disk::{Seam, Step};
 
@@ -171,9 +171,7 @@ async fn manifest_deleted_while_its_tag_moves_takes_the_moved_tag_not_with_it() 
     let mut points = 0;
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         let old = Image::push(&store, &name, Some("v1"), "old").await;
         let new = Image::push(&store, &name, None, "new").await;
         let (client, document) = (store.clone(), new.document.clone());
@@ -203,9 +201,7 @@ async fn tag_deleted_while_it_moves_ends_as_one_of_both_after_the_other() {
     let mut points = 0;
     loop {
         let volume = Volume::in_memory();
-        let moment = Arc::new(Moment::default());
-        let seam = Box::new(Within(Arc::clone(&moment)));
-        let store = Store::open_through(volume.options(), seam).await.unwrap();
+        let (store, moment) = opened_within(&volume).await;
         Image::push(&store, &name, Some("v1"), "old").await;
         let new = Image::push(&store, &name, None, "new").await;
         let client = store.clone();
