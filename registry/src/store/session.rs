@@ -1,12 +1,15 @@
 //! Upload sessions that this process knows: whose they are, how long, and the hash so far. No IO.
 //!
+//! They are bounded, or who may push could fill the memory with sessions and the volume with their records: of too many,
+//! the one that nobody has asked about for longest gives way.
+//!
 //! The file is the truth about an upload; a session in memory saves hashing it again. After a restart sessions come back
 //! from their files, without a hash.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use lru::LruCache;
 use portolan_oci::{Algorithm, Hasher, RepositoryName, UploadId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
@@ -87,8 +90,17 @@ impl Session {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<UploadId, Arc<Session>>>);
+/// Some ten megabytes.
+pub(super) const MOST_SESSIONS: usize = if cfg!(test) { 100 } else { 10_000 };
+
+#[derive(Debug)]
+pub(super) struct Sessions(Mutex<LruCache<UploadId, Arc<Session>>>);
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::unbounded()))
+    }
+}
 
 impl Sessions {
     pub(super) fn find(&self, id: &UploadId) -> Option<Arc<Session>> {
@@ -98,19 +110,31 @@ impl Sessions {
     /// Two requests may load the same session at once: the first one in is the one that counts.
     pub(super) fn insert(&self, session: Session) -> Arc<Session> {
         let mut sessions = lock(&self.0);
-        Arc::clone(
-            sessions
-                .entry(session.id.clone())
-                .or_insert_with(|| Arc::new(session)),
-        )
+        let id = session.id.clone();
+        Arc::clone(sessions.get_or_insert(id, || Arc::new(session)))
+    }
+
+    /// One that has to give way, if there are too many; none that somebody writes to right now.
+    pub(super) fn surplus(&self) -> Option<(Arc<Session>, Writing)> {
+        let sessions = lock(&self.0);
+        if sessions.len() <= MOST_SESSIONS {
+            return None;
+        }
+        let longest_ago_first = sessions.iter().rev();
+        longest_ago_first
+            .map(|(_, session)| session)
+            .find_map(|session| Some((Arc::clone(session), session.try_write()?)))
     }
 
     /// All of them, in no order.
     pub(super) fn all(&self) -> Vec<Arc<Session>> {
-        lock(&self.0).values().cloned().collect()
+        lock(&self.0)
+            .iter()
+            .map(|(_, session)| Arc::clone(session))
+            .collect()
     }
 
     pub(super) fn remove(&self, id: &UploadId) {
-        lock(&self.0).remove(id);
+        lock(&self.0).pop(id);
     }
 }

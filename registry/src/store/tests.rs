@@ -13,6 +13,7 @@ mod faults;
 mod finishing;
 mod fsck;
 mod holds;
+mod idle_uploads;
 mod manifests;
 mod model;
 mod naming;
@@ -32,7 +33,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
-use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
+use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -190,6 +191,10 @@ async fn try_push_blob(store: &Store, repository: &RepositoryName, bytes: &[u8])
             body(&[bytes]),
         )
         .await
+}
+
+async fn offset(store: &Store, name: &RepositoryName, id: &UploadId) -> u64 {
+    store.upload_status(name, id).await.unwrap().offset
 }
 
 async fn read_blob(store: &Store, repository: &RepositoryName, digest: &Digest) -> Vec<u8> {
