@@ -7,7 +7,7 @@
 //! - A reader never meets a tag whose manifest is missing, or an image whose blobs are.
 //! - A blob or manifest is only readable through a repository that has a link to it.
 //! - A fault of the volume is a [`Fault`], never "unknown".
-//! - One process per volume. Dropping a future at any point is safe: what it started in a blocking thread completes.
+//! - One process per volume. Dropping a future at any point is safe: what it has begun in a blocking thread completes.
 
 mod blobs;
 mod changes;
@@ -55,7 +55,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::changes::{Change, Changes};
 use self::collect::{Arming, Collected, LastRun};
@@ -293,12 +294,13 @@ pub fn admin_socket(root: &Path) -> PathBuf {
     Keys::new(root).admin_socket()
 }
 
-/// Runs blocking IO beside the async threads. It runs to its end even if nobody waits for it any more.
+/// Runs blocking IO beside the async threads. Once begun it runs to its end even if nobody waits for it any more; what
+/// still waits for a thread then is not begun, or those who go away could keep all threads from those who stay.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    joined(tokio::task::spawn_blocking(work)).await
+    joined(AbortOnDropHandle::new(tokio::task::spawn_blocking(work))).await
 }
 
-async fn joined<T>(task: JoinHandle<T>) -> T {
+async fn joined<T>(task: impl Future<Output = Result<T, JoinError>>) -> T {
     match task.await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {

@@ -1,8 +1,29 @@
 //! Many requests at once on the same things.
 
 use futures::future::join_all;
+use futures::poll;
 
 use super::*;
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_begun() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let mut first = Box::pin(blocking(move || held.recv().unwrap()));
+        assert!(poll!(&mut first).is_pending());
+        let was_begun = Arc::new(AtomicBool::new(false));
+        let begun = Arc::clone(&was_begun);
+        let mut abandoned = Box::pin(blocking(move || begun.store(true, Ordering::SeqCst)));
+        assert!(poll!(&mut abandoned).is_pending());
+        drop(abandoned);
+        go_on.send(()).unwrap();
+        first.await;
+        blocking(|| ()).await;
+        assert!(!was_begun.load(Ordering::SeqCst));
+    });
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn blob_pushed_by_many_at_once_is_there_once_for_all() {
