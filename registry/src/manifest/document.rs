@@ -7,9 +7,10 @@ use portolan_oci::{Digest, MediaType};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// With its annotations, or with anything in their place for whoever does not ask for them: there may be many.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Document {
+pub(super) struct Document<A = BTreeMap<String, String>> {
     pub(super) schema_version: Option<SchemaVersion>,
     pub(super) media_type: Option<String>,
     pub(super) artifact_type: Option<String>,
@@ -19,7 +20,7 @@ pub(super) struct Document {
     /// The content of a withdrawn OCI artifact manifest.
     pub(super) blobs: Option<Vec<Target>>,
     pub(super) subject: Option<Target>,
-    pub(super) annotations: Option<BTreeMap<String, String>>,
+    pub(super) annotations: Option<A>,
     /// Only in schema 1.
     pub(super) fs_layers: Option<IgnoredAny>,
 }

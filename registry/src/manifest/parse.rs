@@ -1,6 +1,9 @@
 //! A pushed document and its `Content-Type` in, a [`Manifest`] or the reason against it out. Pure.
 
+use std::collections::BTreeMap;
+
 use portolan_oci::{Digest, MediaType};
+use serde::de::IgnoredAny;
 
 use super::document::{Document, SchemaVersion, Target};
 use super::invalid::InvalidManifest;
@@ -58,21 +61,23 @@ impl Manifest {
         if header.as_ref().is_some_and(is_schema1) {
             return Err(InvalidManifest::Schema1);
         }
-        let document: Document = serde_json::from_slice(bytes).map_err(|error| InvalidManifest::Json {
-            problem: error.to_string(),
-        })?;
+        let mut document: Document =
+            serde_json::from_slice(bytes).map_err(|error| InvalidManifest::Json {
+                problem: error.to_string(),
+            })?;
         check_schema_version(&document)?;
         let media_type = decide_media_type(header, &document)?;
         let kind = kind_of(&media_type)?;
         check_shape(kind, &media_type, &document)?;
-        Ok(build(media_type, document))
+        let annotations = document.annotations.take().unwrap_or_default();
+        Ok(build(media_type, annotations, document))
     }
 }
 
 /// The type to serve stored bytes as. Documents of other registries on the same volume are served too, so this never
 /// refuses: what says nothing about itself is told by its shape.
 pub fn stored_media_type(bytes: &[u8]) -> MediaType {
-    let Ok(document) = serde_json::from_slice::<Document>(bytes) else {
+    let Ok(document) = serde_json::from_slice::<Document<IgnoredAny>>(bytes) else {
         return MediaType::new("application/octet-stream");
     };
     let declared = document.media_type.as_deref().filter(|text| !text.is_empty());
@@ -92,11 +97,12 @@ pub fn stored_names(bytes: &[u8], digest: &Digest) -> bool {
     }
 }
 
-/// Stored bytes as a manifest, though it may be none that would be accepted. None: they are not understood.
+/// Stored bytes as a manifest without annotations, though it may be none that would be accepted. None: they are not
+/// understood.
 pub(super) fn stored_manifest(bytes: &[u8]) -> Option<Manifest> {
-    let document: Document = serde_json::from_slice(bytes).ok()?;
+    let document: Document<IgnoredAny> = serde_json::from_slice(bytes).ok()?;
     let is_understood = document.fs_layers.is_none();
-    is_understood.then(|| build(MediaType::new(""), document))
+    is_understood.then(|| build(MediaType::new(""), BTreeMap::new(), document))
 }
 
 fn is_schema1(media_type: &MediaType) -> bool {
@@ -197,7 +203,7 @@ fn check_shape(kind: Kind, media_type: &MediaType, document: &Document) -> Resul
     }
 }
 
-fn build(media_type: MediaType, document: Document) -> Manifest {
+fn build<A>(media_type: MediaType, annotations: BTreeMap<String, String>, document: Document<A>) -> Manifest {
     let config_type = document
         .config
         .as_ref()
@@ -229,7 +235,7 @@ fn build(media_type: MediaType, document: Document) -> Manifest {
             .artifact_type
             .filter(|text| !text.is_empty())
             .or(config_type),
-        annotations: document.annotations.unwrap_or_default(),
+        annotations,
     }
 }
 
