@@ -25,7 +25,8 @@ impl Changes {
         }
     }
 
-    /// None: [`Changes::end`] was called.
+    /// None: [`Changes::end`] waits. Who has to know that nothing may begin after it either has to say so: a store asks
+    /// [`super::Inner::permit`].
     pub(super) fn begin(&self) -> Option<Change> {
         // Under the mutex, so that nobody can begin in an epoch that is over.
         let epochs = lock(&self.epochs);

@@ -243,7 +243,10 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
     let is_empty = is_new && !keys.shared().exists();
     let temporary = keys.temporary();
     // What a predecessor left of deletes and of unfinished small files.
-    let left = names_in(&temporary).unwrap_or_default();
+    let left = names_in(&temporary).map_err(|fault| OpenError::Io {
+        path: temporary.clone(),
+        cause: io::Error::other(fault),
+    })?;
     disk.number_behind(&left);
     complete_what_was_cut_off(keys, disk, &left);
     if disk.read_only().is_some() {

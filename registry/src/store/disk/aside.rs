@@ -83,7 +83,7 @@ impl Disk {
             .map_err(|error| self.fault("open directory", directory, error))?;
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let path = directory.join(format!("{number}.{RECORD}"));
-        // The directory itself is durable: before the first change the whole volume was.
+        // The directory itself is durable: it was made before FORMAT was written beside it, or a start has synced the volume.
         let written = self
             .write_new(&path, record.as_bytes())
             .and_then(|file| self.sync_file(&file, &path))
