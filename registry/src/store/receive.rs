@@ -3,19 +3,23 @@
 //! While one batch is written and hashed in a blocking thread the next one is received; the client waits when the disk
 //! is slower. The right to write travels with the batch, so that a request that goes away leaves a session in order.
 
+mod writer;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use portolan_oci::Hasher;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 use super::error::{BodyError, Fault, UploadError};
 use super::session::{Session, Writing};
 use super::upload_file::UploadFile;
-use super::uploads::{BATCH_BYTES, Chunk};
-use super::{Inner, blocking, joined};
+use super::uploads::Chunk;
+use super::{Inner, blocking};
+
+use self::writer::Writer;
 
 /// After so many bytes more the disk is told to begin. Tests need not send as much.
 pub(super) const WRITEBACK_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
@@ -37,6 +41,26 @@ impl Default for Writebacks {
 pub(super) struct Received {
     writing: Writing,
     last: Vec<Bytes>,
+    before: Before,
+}
+
+/// What a session was before a request.
+#[derive(Clone)]
+struct Before {
+    offset: u64,
+    hasher: Option<Hasher>,
+}
+
+impl Received {
+    /// Whether the session has no bytes at all.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.writing.offset == 0 && self.last.is_empty()
+    }
+
+    /// Gives up what is not in the file.
+    pub(super) fn into_writing(self) -> Writing {
+        self.writing
+    }
 }
 
 enum Ending {
@@ -50,13 +74,37 @@ impl Inner {
         session: &Arc<Session>,
         writing: Writing,
         chunk: Chunk,
-        mut body: S,
+        body: S,
     ) -> Result<Received, UploadError>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
         let writing = self.hashed(session, writing).await?;
-        let before = (writing.offset, writing.hasher.clone());
+        let before = Before {
+            offset: writing.offset,
+            hasher: writing.hasher.clone(),
+        };
+        let received = self.receive_after(session, writing, before.clone(), chunk, body);
+        let received = received.await;
+        if let Err(UploadError::Fault(Fault::Full { .. })) = &received
+            && let Some(writing) = session.try_write()
+        {
+            self.give_back(session, writing, before).await?;
+        }
+        received
+    }
+
+    async fn receive_after<S>(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        writing: Writing,
+        before: Before,
+        chunk: Chunk,
+        mut body: S,
+    ) -> Result<Received, UploadError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
+    {
         let mut writer = Writer::new(self, session, writing);
         let mut received = 0_u64;
         let ending = loop {
@@ -72,7 +120,7 @@ impl Inner {
                 }
             }
         };
-        let came = writer.finish().await?;
+        let came = writer.finish(before).await?;
         match (ending, chunk.length) {
             (Ending::Interrupted(source), _) => {
                 let writing = self.write_last(session, came).await?;
@@ -82,12 +130,10 @@ impl Inner {
                 })
             }
             (Ending::Complete, Some(announced)) if announced != received => {
-                let mut writing = came.writing;
-                session.set_offset(&mut writing, before.0);
-                writing.hasher = before.1;
-                self.cut(writing).await?;
+                let offset = came.before.offset;
+                self.give_back(session, came.writing, came.before).await?;
                 Err(UploadError::Length {
-                    offset: before.0,
+                    offset,
                     announced,
                     actual: received,
                 })
@@ -117,7 +163,14 @@ impl Inner {
             return Ok(came.writing);
         }
         let (writing, written) = self.write_batch(session, came.writing, &came.last);
-        written.map(|()| writing)
+        match written {
+            Ok(()) => Ok(writing),
+            Err(fault @ Fault::Full { .. }) => {
+                self.give_back_here(session, writing, came.before)?;
+                Err(fault)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Computes the hash of what is there, after a restart.
@@ -138,87 +191,26 @@ impl Inner {
         .await
     }
 
-    /// Takes bytes back that do not count, so that they do not come back after a restart either.
-    async fn cut(self: &Arc<Self>, writing: Writing) -> Result<(), Fault> {
-        self.changing(move |inner| match &writing.file {
-            Some(file) => file.trim(&inner.disk, writing.offset),
+    /// Takes the bytes of a request back, so that they do not come back after a restart either: they do not count, or the
+    /// volume has no room for all of them, and others shall not go without for what may never be wanted again.
+    async fn give_back(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        writing: Writing,
+        before: Before,
+    ) -> Result<(), Fault> {
+        let session = Arc::clone(session);
+        self.changing(move |inner| inner.give_back_here(&session, writing, before))
+            .await
+    }
+
+    fn give_back_here(&self, session: &Session, mut writing: Writing, before: Before) -> Result<(), Fault> {
+        session.set_offset(&mut writing, before.offset);
+        writing.hasher = before.hasher;
+        match &writing.file {
+            Some(file) => file.trim(&self.disk, before.offset),
             None => Ok(()),
-        })
-        .await
-    }
-}
-
-/// Collects a batch while the one before is being written.
-struct Writer {
-    inner: Arc<Inner>,
-    session: Arc<Session>,
-    state: State,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-}
-
-enum State {
-    Idle(Writing),
-    Busy(JoinHandle<(Writing, Result<(), Fault>)>),
-}
-
-impl State {
-    async fn settled(self) -> Result<Writing, Fault> {
-        match self {
-            Self::Idle(writing) => Ok(writing),
-            Self::Busy(task) => {
-                let (writing, result) = joined(task).await;
-                result.map(|()| writing)
-            }
         }
-    }
-}
-
-impl Writer {
-    fn new(inner: &Arc<Inner>, session: &Arc<Session>, writing: Writing) -> Self {
-        Self {
-            inner: Arc::clone(inner),
-            session: Arc::clone(session),
-            state: State::Idle(writing),
-            batch: Vec::new(),
-            batch_bytes: 0,
-        }
-    }
-
-    async fn push(mut self, bytes: Bytes) -> Result<Self, Fault> {
-        if bytes.is_empty() {
-            return Ok(self); // some clients end a body so
-        }
-        self.batch_bytes += bytes.len();
-        self.batch.push(bytes);
-        if self.batch_bytes >= BATCH_BYTES {
-            self.flush().await
-        } else {
-            Ok(self)
-        }
-    }
-
-    async fn finish(self) -> Result<Received, Fault> {
-        Ok(Received {
-            writing: self.state.settled().await?,
-            last: self.batch,
-        })
-    }
-
-    async fn flush(self) -> Result<Self, Fault> {
-        let writing = self.state.settled().await?;
-        let permit = self.inner.permit().await?;
-        let (inner, session, batch) = (Arc::clone(&self.inner), Arc::clone(&self.session), self.batch);
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            inner.write_batch(&session, writing, &batch)
-        });
-        Ok(Self {
-            state: State::Busy(task),
-            batch: Vec::new(),
-            batch_bytes: 0,
-            ..self
-        })
     }
 }
 
@@ -248,10 +240,12 @@ impl Inner {
         });
         if before / WRITEBACK_BYTES != writing.offset / WRITEBACK_BYTES
             && let Ok(turn) = Arc::clone(&self.writebacks.0).try_acquire_owned()
+            && let Some(change) = self.changes.begin()
+        // a successor's session is none of its business
         {
             let (inner, session) = (Arc::clone(self), Arc::clone(session));
             drop(tokio::task::spawn_blocking(move || {
-                let _turn = turn;
+                let _held = (turn, change);
                 inner.write_back(&session, &file);
             }));
         }

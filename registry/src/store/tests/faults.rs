@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU8;
 use super::disk::{Seam, Step};
 use super::*;
 
-const NOTHING: u8 = 0;
+pub(super) const NOTHING: u8 = 0;
 pub(super) const ONCE: u8 = 2;
 
 /// Fails one kind of step, below one path, with one error, as long as it is armed; or once, as the kernel tells of a
@@ -35,7 +35,7 @@ impl Seam for Failing {
 
 pub(super) const EIO: i32 = 5;
 const EMFILE: i32 = 24;
-const ENOSPC: i32 = 28;
+pub(super) const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 
 pub(super) async fn open_failing(
@@ -139,6 +139,37 @@ async fn upload_that_met_a_full_volume_goes_on_where_it_was() {
         .await
         .unwrap();
     assert_eq!(read_blob(&store, &name, &digest).await, b"one two");
+}
+
+#[tokio::test]
+async fn request_that_a_full_volume_refuses_gives_its_bytes_back() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    store
+        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
+        .await
+        .unwrap();
+    // the third piece comes when the first is written, and the last is less than a batch
+    for last in [2, 3] {
+        let arming = Arc::clone(&armed);
+        let pieces = stream::iter(0..=last).map(move |number| {
+            let bytes = if number == 3 { 1 << 10 } else { 300 << 10 };
+            arming.store(if number == last { ONCE } else { NOTHING }, Ordering::SeqCst);
+            Ok(Bytes::from(vec![1; bytes]))
+        });
+        let refused = store.upload_append(&name, &id, Chunk::default(), pieces).await;
+        let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
+        assert!(is_full, "{refused:?}");
+        let kept = std::fs::metadata(volume.keys().upload_data(&id)).unwrap();
+        assert_eq!(kept.len(), 4);
+    }
+    let digest = digest_of(b"one two");
+    store
+        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"two"]))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

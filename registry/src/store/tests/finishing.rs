@@ -32,6 +32,34 @@ async fn finish_that_is_repeated_gets_the_same_answer_and_one_of_nothing_is_unkn
     );
 }
 
+#[tokio::test]
+async fn finish_that_is_repeated_after_a_kill_gets_the_same_answer_though_the_record_was_left() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let (name, digest) = (repository("a"), digest_of(b"x"));
+    let id = store.upload_start(&name, None).await.unwrap();
+    let record = volume.keys().upload_record(&id);
+    let left = std::fs::read(&record).unwrap();
+    store
+        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"x"]))
+        .await
+        .unwrap();
+    store.close().await;
+    std::fs::write(&record, left).unwrap();
+    let store = volume.open().await;
+    let finish = async |digest: &Digest| {
+        let empty = body(&[]);
+        store
+            .upload_finish(&name, &id, digest, Chunk::default(), empty)
+            .await
+    };
+    finish(&digest).await.unwrap();
+    assert!(!record.exists());
+    assert_eq!(read_blob(&store, &name, &digest).await, b"x");
+    let other = finish(&digest_of(b"y")).await;
+    assert!(matches!(other, Err(UploadError::Unknown)), "{other:?}");
+}
+
 /// Has room for files and none for bytes.
 struct NoBytes;
 
@@ -126,6 +154,44 @@ async fn link_of_a_pushed_blob_is_as_young_as_its_acknowledgement() {
     let link = volume.keys().layer_link(&name, &digest);
     let written = std::fs::metadata(link).unwrap().modified().unwrap();
     assert_eq!(written, acknowledged);
+}
+
+/// Counts writes to uploads.
+struct CountsWrites(Arc<AtomicUsize>);
+
+impl Seam for CountsWrites {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        if matches!(effect, Effect::Write { path, .. } if path.extension().is_some_and(|it| it == "data")) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        act()
+    }
+}
+
+/// P84.
+#[tokio::test]
+async fn body_that_comes_byte_by_byte_is_kept_and_written_in_one_piece() {
+    let volume = Volume::new();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let seam = CountsWrites(Arc::clone(&writes));
+    let store = Store::open_through(volume.options(), Box::new(seam))
+        .await
+        .unwrap();
+    let (name, all) = (repository("a"), vec![7; 5_000]);
+    let bytes = stream::iter(
+        all.chunks(1)
+            .map(Bytes::copy_from_slice)
+            .map(Ok)
+            .collect::<Vec<_>>(),
+    );
+    let id = store.upload_start(&name, None).await.unwrap();
+    let digest = digest_of(&all);
+    store
+        .upload_finish(&name, &id, &digest, Chunk::default(), bytes)
+        .await
+        .unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, all);
+    assert_eq!(writes.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
