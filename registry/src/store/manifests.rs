@@ -1,7 +1,8 @@
 //! Manifests of a repository: documents and references come in, bytes go out; IO in blocking threads.
 //!
-//! Order of a push: content, link of the repository, entry among the referrers of the subject, then the tags. Each is
-//! durable before the next is written, so a tag never names what a power cut could take.
+//! Order of a push: content, entry among the referrers of the subject, link of the repository, then the tags. Each is
+//! durable before the next is written, so a tag never names what a power cut could take. What the links of tags need of
+//! the volume they have before that: when it is full, none of them has moved.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -59,21 +60,24 @@ impl Store {
         manner: Manner<'_>,
         bytes: Bytes,
     ) -> Result<PutOutcome, ManifestError> {
-        let manifest = Manifest::parse(manner.content_type, &bytes)?;
-        let (digest, tags) = identify(reference, manner.extra_tags, &bytes)?;
-        let precondition = manner.precondition;
-        let permit = self.inner.permit().await?;
-        let named = manifest.edges.iter().map(|edge| edge.digest.clone()).collect();
-        let (inner, name, named): (_, _, Vec<_>) = (Arc::clone(&self.inner), repository.clone(), named);
-        let (bound, of) = (manifest.check_bound(), digest.clone());
-        let contents = blocking(move || {
+        let (content_type, precondition) = (manner.content_type.map(str::to_owned), manner.precondition);
+        let (wanted, extra_tags) = (reference.clone(), manner.extra_tags.to_vec());
+        let (inner, name) = (Arc::clone(&self.inner), repository.clone());
+        // To parse and hash takes long enough to keep others waiting, if the manifest is large.
+        let looked = blocking(move || {
+            let manifest = Manifest::parse(content_type.as_deref(), &bytes)?;
+            let (digest, tags) = identify(&wanted, &extra_tags, &bytes)?;
+            let bound = manifest.check_bound();
             // What the repository has may be tagged and pushed again, however much it names.
-            if bound.is_err() && !exists(&inner.keys.revision_link(&name, &of))? {
+            if bound.is_err() && !exists(&inner.keys.revision_link(&name, &digest))? {
                 bound?;
             }
-            Ok::<_, ManifestError>(inner.contents_of(&name, &named)?)
-        })
-        .await?;
+            let named: Vec<_> = manifest.edges.iter().map(|edge| edge.digest.clone()).collect();
+            let contents = inner.contents_of(&name, &named)?;
+            Ok::<_, ManifestError>((manifest, digest, tags, contents, bytes))
+        });
+        let (manifest, digest, tags, contents, bytes) = looked.await?;
+        let permit = self.inner.permit().await?;
         let referred: Vec<&Digest> = manifest
             .edges
             .iter()
@@ -98,10 +102,14 @@ impl Store {
             let _noted = inner
                 .arming
                 .note(|| Root::manifest(&repository, &digest, &manifest.references()));
-            inner.record_absent(&repository, &digest, &absent)?;
-            inner.put(&repository, &manifest, &digest, &bytes)?;
-            for tag in &tags {
-                inner.write_tag(&repository, tag, &digest)?;
+            let links = inner.prepare_tags(&repository, &tags, &digest)?;
+            let written = inner
+                .record_absent(&repository, &digest, &absent)
+                .and_then(|()| inner.put(&repository, &manifest, &digest, &bytes))
+                .and_then(|()| inner.move_tags(&repository, tags.iter().zip(&links)));
+            if let Err(fault) = written {
+                inner.disk.abandon_all(&links);
+                return Err(fault.into());
             }
             Ok(PutOutcome {
                 digest,
@@ -222,17 +230,17 @@ impl Inner {
             self.disk.remove_file(&untagged)?;
         }
         self.disk.write_small(&self.keys.blob(digest), bytes)?;
-        self.disk.write_small(
-            &self.keys.revision_link(repository, digest),
-            digest.as_str().as_bytes(),
-        )?;
+        // Before the link: clients that see the manifest do not push it again, and it must be listed then.
         if let Some(subject) = &manifest.subject {
             let descriptor = manifest.referrer_descriptor(digest.clone(), bytes.len() as u64);
             let text = serde_json::json!(descriptor).to_string();
             self.disk
                 .write_small(&self.keys.referrer(repository, subject, digest), text.as_bytes())?;
         }
-        Ok(())
+        self.disk.write_small(
+            &self.keys.revision_link(repository, digest),
+            digest.as_str().as_bytes(),
+        )
     }
 
     fn find_manifest<T>(

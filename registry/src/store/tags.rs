@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
 
+use super::disk::Prepared;
 use super::error::{Fault, ListError, ManifestError, ReadOnlyReason};
 use super::links::{exists, names_in, read_tag, tag_names};
 use super::precondition::Precondition;
@@ -71,23 +72,44 @@ impl Store {
 }
 
 impl Inner {
-    /// Lets a tag name a manifest, durably. Under the tag's lock.
-    ///
-    /// A history that registry:2 has kept of it ends here: it does not know of this change, and would speak for the tag
-    /// should its link be damaged. It goes after the link is durable, which may be empty until then.
-    pub(super) fn write_tag(
+    /// Makes links ready that let tags name a manifest: all, or none stays.
+    pub(super) fn prepare_tags(
         &self,
         repository: &RepositoryName,
-        tag: &Tag,
+        tags: &[Tag],
         digest: &Digest,
+    ) -> Result<Vec<Prepared>, Fault> {
+        let mut links = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let link = self.keys.tag_link(repository, tag);
+            match self.disk.prepare_small(&link, digest.as_str().as_bytes()) {
+                Ok(link) => links.push(link),
+                Err(fault) => {
+                    self.disk.abandon_all(&links);
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(links)
+    }
+
+    /// Lets tags name what their links do, durably, one after the other. Under the tags' locks.
+    ///
+    /// A history that registry:2 has kept of a tag ends here: it does not know of this change, and would speak for the
+    /// tag should its link be damaged. It goes after the link is durable, which may be empty until then.
+    pub(super) fn move_tags<'a>(
+        &self,
+        repository: &RepositoryName,
+        links: impl Iterator<Item = (&'a Tag, &'a Prepared)>,
     ) -> Result<(), Fault> {
-        let link = self.keys.tag_link(repository, tag);
-        let written = self.disk.write_small(&link, digest.as_str().as_bytes());
-        self.note_tag(repository, tag);
-        written?;
-        let history = self.keys.tag_history(repository, tag);
-        if exists(&history)? {
-            self.disk.remove_directory(&history)?;
+        for (tag, link) in links {
+            let moved = self.disk.publish_small(link);
+            self.note_tag(repository, tag);
+            moved?;
+            let history = self.keys.tag_history(repository, tag);
+            if exists(&history)? {
+                self.disk.remove_directory(&history)?;
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ mod referrers;
 mod renewal;
 mod reserve;
 mod scrub;
+mod several_tags;
 mod uploads;
 mod whole_deletion;
 mod writeback;

@@ -41,6 +41,7 @@ impl Deletion {
         if let Some(subject) = &self.subject {
             let listed = keys.referrer(&self.repository, subject, &self.digest);
             drop(disk.discard(&listed));
+            disk.remove_if_empty(&keys.referrers(&self.repository, subject));
         }
         drop(disk.discard(&keys.absent(&self.repository, &self.digest)));
     }

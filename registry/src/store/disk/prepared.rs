@@ -59,8 +59,15 @@ impl Disk {
         drop(self.discard(&prepared.temporary)); // what stays behind goes at the next start
     }
 
+    pub(in crate::store) fn abandon_all(&self, prepared: &[Prepared]) {
+        for prepared in prepared {
+            self.abandon(prepared);
+        }
+    }
+
     /// Does both, at once when the system has a thread for that. Neither may need what the other does, and nothing of
-    /// either may be reachable before both are done: then one order stands for all.
+    /// either may be reachable before both are done: then one order stands for all. The first is done again where there was
+    /// no thread for it.
     pub(in crate::store) fn at_once<A: Send, B>(
         &self,
         first: impl Fn() -> A + Sync,

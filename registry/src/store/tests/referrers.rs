@@ -1,5 +1,7 @@
 //! Lists of referrers: files, fallback tags, filters, pages.
 
+use super::disk::Step;
+use super::faults::{ENOSPC, NOTHING, open_failing};
 use super::*;
 
 fn referring(subject: &Digest, config: &Digest, artifact_type: &str) -> Value {
@@ -203,4 +205,27 @@ async fn long_lists_come_in_pages_that_hold_at_least_one_entry() {
         }
         assert_eq!((&paged, count), (&sorted(all.clone()), pages), "{limit_bytes}");
     }
+}
+
+#[tokio::test]
+async fn referrer_that_cannot_be_listed_is_not_there() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::Rename, "/referrers/", ENOSPC).await;
+    let name = repository("a");
+    let subject = push_image(&store, &name, "v1", "x").await;
+    let mut signature = index(&[]);
+    signature["subject"] = descriptor(&subject, MediaType::OCI_MANIFEST);
+    let digest = digest_of(signature.to_string().as_bytes());
+    armed.store(1, Ordering::SeqCst);
+    let refused = put(&store, &name, digest.as_str(), &signature).await;
+    let is_full = matches!(refused, Err(ManifestError::Fault(Fault::Full { .. })));
+    assert!(is_full, "{refused:?}");
+    let seen = store
+        .manifest_head(&name, &Reference::Digest(digest.clone()))
+        .await;
+    assert!(matches!(seen, Err(ManifestError::Unknown { .. })), "{seen:?}");
+    armed.store(NOTHING, Ordering::SeqCst);
+    put(&store, &name, digest.as_str(), &signature).await.unwrap();
+    store.manifest_delete(&name, &digest).await.unwrap();
+    assert!(!volume.keys().referrers(&name, &subject).exists());
 }
