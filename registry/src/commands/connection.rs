@@ -95,7 +95,8 @@ pub enum ConnectionError {
     Configuration(#[from] ConfigurationError),
     /// Nobody listens there.
     #[error(
-        "no registry answers at socket \"{path}\" ({cause}); start one on that directory, or say with --socket, --config or --server where it is"
+        "no registry answers at socket \"{path}\" ({cause}); start one on that directory, or say with --socket, --config or \
+         --server where it is: one that may not write to its directory has no socket, and is asked with --server"
     )]
     NoSocket { path: PathBuf, cause: io::Error },
     /// It belongs to another user.

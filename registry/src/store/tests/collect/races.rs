@@ -303,9 +303,9 @@ async fn clients_that_push_move_mount_and_delete_during_endless_runs_lose_nothin
     while clients.iter().any(|client| !client.is_finished()) {
         freed += collect_at_once(&store).await.freed.blobs;
     }
-    assert!(freed > 0, "nothing was ever collected");
     let results = join_all(clients).await;
-    collect_at_once(&store).await;
+    freed += collect_at_once(&store).await.freed.blobs; // on a busy machine all that is ever collected
+    assert!(freed > 0, "nothing was ever collected");
     for result in results {
         let (name, tags) = result.unwrap();
         for (tag, expected) in tags {
