@@ -32,6 +32,7 @@ async fn finish_that_is_repeated_gets_the_same_answer_and_one_of_nothing_is_unkn
     );
 }
 
+/// P77.
 #[tokio::test]
 async fn finish_that_is_repeated_after_a_kill_gets_the_same_answer_though_the_record_was_left() {
     let volume = Volume::new();
