@@ -2,6 +2,7 @@
 //! acknowledged is there, what was not is whole or absent, and it can be done again. A delete has taken all or nothing. And
 //! no fsync is there for nothing.
 
+mod at_once;
 mod cases;
 mod cuts;
 mod damage;
@@ -13,17 +14,19 @@ mod record;
 mod recorder;
 mod sites;
 mod states;
+mod uploads;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicUsize;
 
+use self::at_once::after_a_kill;
 use self::cases::*;
 use self::cuts::{Seen, complaint_without, survive};
 use self::operations as op;
 use self::pairs::{Cut, ON_ONE_DIGEST, cut_after};
-use self::record::{Held, Record, Setup, after_a_kill, at_once};
+use self::record::Record;
 use self::sites::{Site, sites_of};
 use super::*;
 
@@ -65,29 +68,9 @@ fn power_cut_in_a_pair_of_operations_loses_nothing_acknowledged() {
 
 #[tokio::test]
 async fn power_cut_while_two_operations_run_at_once_loses_nothing_acknowledged() {
-    let layer = digest_of(op::LAYER);
-    // The last number: so far the first one is followed. What of a collection comes later has no fsync.
-    let pairs: [(Setup, [op::Operation; 2], &[&Digest], usize); 4] = [
-        (blobs(), [op::push_first, op::push_second_as_v2], &[], 100),
-        (blobs(), [op::mount, op::push_first], &[], 100),
-        (blobs(), [op::mount, op::mount], &[], 100),
-        (untagged_index(), [op::collect_garbage, op::mount], &[&layer], 20),
-    ];
-    for (setup, [one, two], publishes, most) in pairs {
-        let (mut held_before, mut whole, mut seen) = (1, 0, Seen::default());
-        while held_before <= most {
-            match at_once(setup, [("first", one), ("second", two)], held_before, publishes).await {
-                Held::Over => break,
-                Held::Locked => {}
-                Held::Whole(record) => {
-                    let name = format!("second while first waits for effect {held_before}");
-                    survive(&name, &record, &mut seen).await.unwrap();
-                    whole += 1;
-                }
-            }
-            held_before += 1;
-        }
-        assert!(whole > 5, "they ran at once only {whole} times");
+    for pair in at_once::pairs() {
+        let whole = pair.cut().await.unwrap();
+        assert!(whole > 4, "they ran at once only {whole} times");
     }
 }
 

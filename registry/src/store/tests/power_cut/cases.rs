@@ -3,6 +3,7 @@
 use super::damage::{self, REPAIR, SCRUB};
 use super::operations as op;
 use super::record::{Before, Part, Record, Setup, in_turn};
+use super::uploads;
 
 /// What it is called, the volume, the operation and how it is done.
 type Case = (&'static str, Before, &'static str, op::Operation);
@@ -18,6 +19,14 @@ pub(super) fn nothing() -> Setup {
 
 pub(super) fn blobs() -> Setup {
     |store| Box::pin(op::with_blobs(store))
+}
+
+pub(super) fn uploads_begun() -> Setup {
+    |store| Box::pin(uploads::with_uploads(store))
+}
+
+pub(super) fn blobs_and_uploads_begun() -> Setup {
+    |store| Box::pin(uploads::with_blobs_and_uploads(store))
 }
 
 pub(super) fn all_but_the_layer() -> Setup {
@@ -54,6 +63,10 @@ pub(super) fn parent_complete() -> Setup {
 
 pub(super) fn untagged() -> Setup {
     |store| Box::pin(op::with_untagged(store))
+}
+
+pub(super) fn untagged_second() -> Setup {
+    |store| Box::pin(op::with_untagged_second(store))
 }
 
 pub(super) fn untagged_index() -> Setup {
@@ -283,9 +296,9 @@ pub(super) async fn single_operations() -> Vec<(&'static str, Record)> {
         records.push((name, in_turn(before, &[Part::Do(operation, run)]).await));
     }
     let parts = [
-        Part::Do("chunk", op::send_first_part),
+        Part::Do("chunk", uploads::send_first_part),
         Part::Restart,
-        Part::Do(PUSH_BLOB, op::send_the_rest),
+        Part::Do(PUSH_BLOB, uploads::end_upload),
     ];
     records.push((
         "upload over a restart",

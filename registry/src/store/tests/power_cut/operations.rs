@@ -241,56 +241,6 @@ pub(super) fn push_what_is_missing(store: Store) -> BoxFuture<'static, Result<()
     })
 }
 
-/// The one session of the chunked upload: its client comes back to it.
-pub(super) const SESSION: [u8; 16] = [7; 16];
-
-fn session() -> portolan_oci::UploadId {
-    portolan_oci::UploadId::from_random(SESSION)
-}
-
-/// Sends the first part of a blob. What was acknowledged of it may be lost in a power cut, and nothing else.
-pub(super) fn send_first_part(store: Store) -> BoxFuture<'static, Result<(), String>> {
-    Box::pin(async move {
-        let begun = store
-            .upload_start(&a(), None)
-            .await
-            .map_err(|it| it.to_string())?;
-        told(
-            store
-                .upload_append(&a(), &begun, Chunk::default(), body(&[&LAYER[..2]]))
-                .await,
-        )
-    })
-}
-
-/// Goes on with the session where it is, or sends all of it in a new one.
-pub(super) fn send_the_rest(store: Store) -> BoxFuture<'static, Result<(), String>> {
-    Box::pin(async move {
-        let digest = digest_of(LAYER);
-        match store.upload_status(&a(), &session()).await {
-            Ok(UploadStatus { offset }) => {
-                let at = usize::try_from(offset).unwrap();
-                let rest = LAYER.get(at..).ok_or("the session has more than was sent")?;
-                let chunk = Chunk {
-                    at: Some(offset),
-                    length: Some(rest.len() as u64),
-                };
-                let finished = store
-                    .upload_finish(&a(), &session(), &digest, chunk, body(&[rest]))
-                    .await;
-                match finished {
-                    Ok(()) => return Ok(()),
-                    Err(UploadError::DigestMismatch { .. }) => {}
-                    Err(error) => return Err(error.to_string()),
-                }
-            }
-            Err(UploadError::Unknown) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        told(try_push_blob(&store, &a(), LAYER).await)
-    })
-}
-
 /// All of a signed image, into a volume that may be new.
 pub(super) fn push_everything(store: Store) -> BoxFuture<'static, Result<(), String>> {
     Box::pin(async move {
@@ -350,6 +300,13 @@ pub(super) async fn with_untagged(store: &Store) {
     with_signature(store).await;
     store.tag_delete(&a(), &tag("v2")).await.unwrap();
     push_second(store.clone()).await.unwrap();
+}
+
+/// An image that nothing names, beside a layer that no image names.
+pub(super) async fn with_untagged_second(store: &Store) {
+    with_blobs(store).await;
+    let reference = digest("second");
+    put_as(store, reference.as_str(), &[], "second").await.unwrap();
 }
 
 /// An index that nothing names, with the image in it, beside one that a tag names.

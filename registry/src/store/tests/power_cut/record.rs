@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt as _};
+use futures::future::BoxFuture;
 
 use super::super::*;
 use super::cases::COLLECT;
 use super::damage::{Tolerated, Wrong, findings, makes_whole, wrong_links};
 use super::model::Model;
-use super::operations::{Operation, SESSION};
+use super::operations::Operation;
 use super::recorder::{Event, Recorder};
+use super::uploads::SESSION;
 use super::view::{View, contents, look};
 
 pub(super) type Setup = for<'a> fn(&'a Store) -> BoxFuture<'a, ()>;
@@ -60,8 +61,8 @@ pub(super) enum Order {
     AtOnce {
         before: View,
         after: View,
-        /// What each of the operations changes.
-        touched: Vec<BTreeSet<String>>,
+        /// What each of the operations changes, before the other or after it, and what it leaves there by itself.
+        touched: Vec<View>,
     },
 }
 
@@ -100,15 +101,19 @@ impl Record {
                 touched,
             } => {
                 for (thing, answer) in before {
-                    let by =
-                        |numbers: &BTreeSet<usize>| numbers.iter().any(|it| touched[*it].contains(thing));
-                    let answers = if by(&phase.acknowledged) {
-                        vec![after[thing].as_str()]
-                    } else if by(&phase.begun) {
-                        vec![answer.as_str(), &after[thing]]
-                    } else {
-                        vec![answer.as_str()]
+                    let by = |numbers: &BTreeSet<usize>| -> Vec<&str> {
+                        let left = numbers.iter().filter_map(|it| touched[*it].get(thing));
+                        left.map(String::as_str).collect()
                     };
+                    let begun = by(&phase.begun);
+                    let mut answers = Vec::new();
+                    if !begun.is_empty() {
+                        answers.push(after[thing].as_str());
+                    }
+                    if by(&phase.acknowledged).is_empty() {
+                        answers.push(answer);
+                        answers.extend(begun);
+                    }
                     allowed.insert(thing, answers);
                 }
             }
@@ -285,100 +290,4 @@ pub(super) async fn in_turn(before: Before, parts: &[Part]) -> Record {
         }
     }
     recorded.record(operations, Order::InTurn(views))
-}
-
-/// What clients see differently once an operation is done.
-async fn touched(setup: Setup, operation: Operation) -> BTreeSet<String> {
-    let recorded = Recorded::new(Before::Open(setup)).await;
-    let before = look(&recorded.store).await;
-    recorded.run(0, operation).await;
-    let after = look(&recorded.store).await;
-    before
-        .into_iter()
-        .filter(|(thing, answer)| after[thing] != *answer)
-        .map(|(thing, _)| thing)
-        .collect()
-}
-
-/// What comes of holding an operation back.
-pub(super) enum Held {
-    Whole(Box<Record>),
-    /// The first has locks that the second needs.
-    Locked,
-    /// It has fewer effects.
-    Over,
-}
-
-/// Runs the second operation as a whole while the first is held before one of its effects.
-pub(super) async fn at_once(
-    setup: Setup,
-    [first, second]: [(&'static str, Operation); 2],
-    held_before: usize,
-    publishes: &[&Digest],
-) -> Held {
-    let touched = vec![touched(setup, first.1).await, touched(setup, second.1).await];
-    let recorded = Recorded::new(Before::Open(setup)).await;
-    let before = look(&recorded.store).await;
-    recorded.recorder.hold_before(held_before);
-    recorded.recorder.mark(Event::Begin(0));
-    let mut running = tokio::spawn(first.1(recorded.store.clone()));
-    let gate = Arc::clone(&recorded.recorder.gate);
-    tokio::select! {
-        () = gate.reached.notified() => {}
-        outcome = &mut running => {
-            outcome.unwrap().unwrap();
-            return Held::Over;
-        }
-    }
-    let locks = &recorded.store.inner.locks;
-    if locks.hold(publishes, &[]).now_or_never().is_none() {
-        gate.open();
-        running.await.unwrap().unwrap();
-        return Held::Locked;
-    }
-    let whole = recorded.run(1, second.1);
-    let ended = tokio::time::timeout(Duration::from_secs(20), whole).await;
-    gate.open();
-    ended.unwrap_or_else(|_| panic!("{} waits for {}: test them in turn", second.0, first.0));
-    running.await.unwrap().unwrap();
-    recorded.recorder.mark(Event::Acknowledge(0));
-    let after = look(&recorded.store).await;
-    Held::Whole(Box::new(recorded.record(
-        vec![first, second],
-        Order::AtOnce {
-            before,
-            after,
-            touched,
-        },
-    )))
-}
-
-/// The process ends in the middle of the first operation; the next one does the second. `None`: it has fewer effects.
-pub(super) async fn after_a_kill(
-    setup: Setup,
-    [first, second]: [(&'static str, Operation); 2],
-    ends_after: usize,
-) -> Option<Record> {
-    let touched = vec![touched(setup, first.1).await, touched(setup, second.1).await];
-    let recorded = Recorded::new(Before::Open(setup)).await;
-    let before = look(&recorded.store).await;
-    recorded.recorder.end_after(ends_after);
-    recorded.recorder.mark(Event::Begin(0));
-    if first.1(recorded.store.clone()).await.is_ok() {
-        return None;
-    }
-    let recorded = recorded.restart().await;
-    recorded.run(1, second.1).await;
-    let after = look(&recorded.store).await;
-    let mut record = recorded.record(
-        vec![first, second],
-        Order::AtOnce {
-            before,
-            after,
-            touched,
-        },
-    );
-    let synced = record.events.iter().position(|event| *event == Event::SyncVolume);
-    record.from = synced.expect("a volume that is not empty is synced");
-    Some(record)
 }
