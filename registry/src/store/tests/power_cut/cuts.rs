@@ -79,20 +79,16 @@ pub(super) async fn survive(name: &str, record: &Record, seen: &mut Seen) -> Res
     Ok(())
 }
 
-/// Cuts the power of an engine that leaves these events out. Returns what shows that it is broken.
-pub(super) async fn complaint_without(
-    record: &Record,
-    left_out: &[usize],
-    seen: &mut Seen,
-) -> Option<String> {
+/// Cuts the power of an engine that leaves one event out. Returns what shows that it is broken.
+pub(super) async fn complaint_without(record: &Record, left_out: usize, seen: &mut Seen) -> Option<String> {
     let mut points = Vec::new();
     let (mut model, mut phase) = (record.base.clone(), Phase::default());
     for (position, event) in record.events.iter().enumerate() {
-        if !left_out.contains(&position) {
+        if position != left_out {
             model.apply(event);
         }
         phase.apply(event);
-        if position >= left_out[0] && position >= record.from {
+        if position >= left_out && position >= record.from {
             points.push((model.clone(), phase.clone()));
         }
     }

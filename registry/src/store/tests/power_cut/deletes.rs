@@ -13,9 +13,8 @@ use super::operations as op;
 use super::record::{Before, Order, Part, Record, Recorded, in_turn};
 use super::recorder::Event;
 use super::sites::kind_of;
+use super::states::TEMPORARY;
 use super::view::look;
-
-const TEMPORARY: &str = "portolan/v1/tmp";
 
 /// The process ends in the middle of a delete. The next one starts, is asked again, and then to push the same: only cuts in
 /// that process are looked at. `None`: the delete has fewer effects.
@@ -84,7 +83,7 @@ async fn power_cut_while_a_start_completes_a_delete_leaves_all_of_it_or_nothing(
     let (mut found, mut missed) = (BTreeSet::new(), BTreeSet::new());
     for record in &records {
         for (what, position) in completing(record) {
-            if !missed.contains(&what) && complaint_without(record, &[position], &mut seen).await.is_some() {
+            if !missed.contains(&what) && complaint_without(record, position, &mut seen).await.is_some() {
                 missed.insert(what.clone());
             }
             found.insert(what);
@@ -105,6 +104,6 @@ async fn record_of_a_delete_is_durably_gone_before_the_same_can_be_pushed_again(
     survive("delete, then push", &record, &mut seen).await.unwrap();
     let synced = removal(&record.events, 0).unwrap() + 1;
     assert_eq!(record.events[synced], Event::SyncDirectory(TEMPORARY.into()));
-    let complaint = complaint_without(&record, &[synced], &mut seen).await;
+    let complaint = complaint_without(&record, synced, &mut seen).await;
     assert!(complaint.is_some(), "nobody would miss that fsync");
 }

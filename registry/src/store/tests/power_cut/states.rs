@@ -16,7 +16,7 @@ use super::model::{Content, Model, Node, NodeId, ROOT};
 /// So many effects may wait at once for the enumeration to be complete.
 pub(super) const MOST_PENDING: usize = 12;
 
-const TEMPORARY: &str = "portolan/v1/tmp";
+pub(super) const TEMPORARY: &str = "portolan/v1/tmp";
 const UPLOADS: &str = "portolan/v1/uploads";
 
 /// The names and bytes on a volume; directories have no bytes.
