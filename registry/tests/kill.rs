@@ -86,6 +86,10 @@ async fn work(
 fn assert_busy(tally: &Tally, runs: &Runs) {
     let is_busy = tally.pushed > 0 && tally.deleted > 0 && tally.resumed > 0 && tally.verified > 0;
     assert!(is_busy && tally.mounted > 0 && tally.found > 0, "{tally:?}");
+    assert!(
+        tally.by_sha512 > 0 && tally.verified > tally.by_sha512,
+        "{tally:?}"
+    );
     assert!(runs.ended > 0 && runs.have_freed_all_kinds(), "{runs:?}");
 }
 

@@ -13,6 +13,7 @@ use http::request::Builder;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use portolan_oci::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -112,6 +113,16 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// By which digest a manifest was given, if it was: its bytes have that.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        let is_there = self.status == StatusCode::OK;
+        is_there.then(|| {
+            let digest: Digest = self.header("docker-content-digest").parse().unwrap();
+            assert_eq!(Digest::of(digest.algorithm(), &self.body), digest);
+            digest
+        })
     }
 }
 

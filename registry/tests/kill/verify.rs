@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use http::Method;
-use portolan_oci::Digest;
+use portolan_oci::{Algorithm, Digest};
 
 use crate::actor::{Actor, BYTES, TAGS};
-use crate::documents::{Document, content, digest_of};
+use crate::documents::{Document, content};
 use crate::ledger::Pending;
 use crate::server::{Stopped, send};
 use crate::upload::{finish, or_give_up};
@@ -28,7 +28,7 @@ impl Actor {
                 assert_eq!(again.status, 404, "{}: {root} without {digest}", self.name);
                 return Ok(false);
             }
-            assert_eq!(digest_of(&answer.body), digest, "{answer:?}");
+            assert_eq!(answer.digest(), Some(digest.clone()), "{answer:?}");
             let Some(document) = self.ledger.manifests.get(&digest).cloned() else {
                 panic!("{}: {digest} was deleted", self.name);
             };
@@ -49,6 +49,7 @@ impl Actor {
             }
             next.extend(document.children);
             self.tally.verified += 1;
+            self.tally.by_sha512 += u64::from(digest.algorithm() == Algorithm::Sha512);
         }
         Ok(true)
     }
@@ -63,7 +64,7 @@ impl Actor {
         for tag in (0..TAGS).map(|number| format!("t{number}")) {
             let answer = self.get(target, &format!("manifests/{tag}")).await?;
             let expected = self.ledger.tags.get(&tag);
-            let found = (answer.status == 200).then(|| digest_of(&answer.body));
+            let found = answer.digest();
             assert_eq!(found.as_ref(), expected, "{} {tag}: {answer:?}", self.name);
         }
         for digest in self.ledger.manifests.keys().cloned().collect::<Vec<_>>() {
@@ -96,17 +97,15 @@ impl Actor {
         }
         for tag in tags {
             let answer = self.get(target, &format!("manifests/{tag}")).await?;
-            let found = (answer.status == 200).then(|| digest_of(&answer.body));
+            let found = answer.digest();
             let before = self.ledger.tags.get(&tag).cloned();
             assert!(
                 found == before || found == after,
                 "{} {tag}: {answer:?}, {pending:?}",
                 self.name
             );
-            match (found, &pending) {
-                (Some(_), Pending::Put { document, .. })
-                    if answer.status == 200 && after == Some(digest_of(&answer.body)) =>
-                {
+            match (&found, &pending) {
+                (Some(_), Pending::Put { document, .. }) if found == after => {
                     self.ledger.put(&[tag], document.clone());
                 }
                 (None, _) => self.ledger.untag(&tag),
