@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::store::disk::is_record;
+use crate::store::disk::{Effect, is_record};
 
 use super::VOLUME;
 use super::cases::{DELETE_MANIFEST, PUSH_MANIFEST, first};
@@ -106,4 +106,36 @@ async fn record_of_a_delete_is_durably_gone_before_the_same_can_be_pushed_again(
     assert_eq!(record.events[synced], Event::SyncDirectory(TEMPORARY.into()));
     let complaint = complaint_without(&record, synced, &mut seen).await;
     assert!(complaint.is_some(), "nobody would miss that fsync");
+}
+
+#[tokio::test]
+async fn delete_that_fails_has_durably_taken_nothing_once_that_is_answered() {
+    let recorded = Recorded::new(Before::Open(first())).await;
+    let before = look(&recorded.store).await;
+    let removes_the_link =
+        |effect: &Effect<'_>| matches!(effect, Effect::RemoveFile { path } if path.ends_with("link"));
+    recorded.recorder.fail_once(removes_the_link);
+    recorded.recorder.mark(Event::Begin(0));
+    op::delete_first(recorded.store.clone()).await.unwrap_err();
+    let failed = recorded.recorder.events().len();
+    op::delete_first(recorded.store.clone()).await.unwrap();
+    let views = vec![before.clone(), look(&recorded.store).await];
+    let operations: Vec<(&'static str, op::Operation)> = vec![(DELETE_MANIFEST, op::delete_first)];
+    let mut record = recorded.record(operations, Order::InTurn(views));
+    record.events.truncate(failed);
+    let mut seen = Seen::default();
+    survive("before the answer", &record, &mut seen).await.unwrap();
+    let [tags, records] = [failed - 3, failed - 1];
+    assert!(matches!(&record.events[tags], Event::SyncDirectory(path) if path.ends_with("tags")));
+    let complaint = complaint_without(&record, tags, &mut seen).await;
+    assert!(complaint.is_some(), "nobody would miss the fsync of the tags");
+
+    record.operations = vec![("nothing", |_| Box::pin(async { Ok(()) }))];
+    record.order = Order::InTurn(vec![before.clone(), before]);
+    record.events.push(Event::Acknowledge(0));
+    record.from = failed;
+    survive("after it", &record, &mut seen).await.unwrap();
+    assert_eq!(record.events[records], Event::SyncDirectory(TEMPORARY.into()));
+    let complaint = complaint_without(&record, records, &mut seen).await;
+    assert!(complaint.is_some(), "nobody would miss the fsync of the records");
 }

@@ -51,7 +51,7 @@ pub(super) struct Record {
     pub(super) contents: BTreeSet<String>,
     /// Those that a collection has freed. They may be back, and nothing but the next one takes them away.
     pub(super) freed: BTreeSet<String>,
-    order: Order,
+    pub(super) order: Order,
 }
 
 /// What clients see in the end, and before that.

@@ -1,5 +1,5 @@
 //! A seam that writes down every effect that was brought about, in its order; paths relative to the volume. It can end
-//! the process after a number of effects, and hold one of two operations back between two effects.
+//! the process after a number of effects, let one effect fail, and hold one of two operations back between two effects.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -64,6 +64,9 @@ fn count_down(left: &AtomicUsize) -> Option<usize> {
 
 const NEVER: usize = usize::MAX;
 
+/// Which effect is to fail.
+type Chosen = fn(&Effect<'_>) -> bool;
+
 /// Clones write to the same record, and are the same process.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
@@ -71,6 +74,8 @@ pub(super) struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     /// So many effects more, then the process has ended.
     left: Arc<AtomicUsize>,
+    /// The first of these fails.
+    fails: Arc<Mutex<Option<Chosen>>>,
     pub(super) gate: Arc<Gate>,
 }
 
@@ -80,6 +85,7 @@ impl Recorder {
             root: root.to_owned(),
             events: Arc::default(),
             left: Arc::new(NEVER.into()),
+            fails: Arc::default(),
             gate: Arc::new(Gate {
                 left: NEVER.into(),
                 reached: Notify::new(),
@@ -100,6 +106,11 @@ impl Recorder {
     /// The process ends after so many effects more.
     pub(super) fn end_after(&self, effects: usize) {
         self.left.store(effects, Ordering::SeqCst);
+    }
+
+    /// The next effect of these fails, and the process goes on.
+    pub(super) fn fail_once(&self, chosen: Chosen) {
+        *lock(&self.fails) = Some(chosen);
     }
 
     /// Who comes to the given effect from now on is held there.
@@ -147,6 +158,9 @@ impl Seam for Recorder {
     fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> io::Result<()> {
         if count_down(&self.left).is_none() {
             return Err(io::Error::other("the process has ended"));
+        }
+        if lock(&self.fails).take_if(|chosen| chosen(effect)).is_some() {
+            return Err(io::Error::other("it fails once"));
         }
         self.gate.pass();
         let mut events = lock(&self.events); // what happens and what is written down have one order

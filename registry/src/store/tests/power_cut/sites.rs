@@ -23,7 +23,8 @@ const V2: &str = "docker/registry/v2";
 const LAYERS: &str = "docker/registry/v2/repositories/<repository>/_layers/sha256";
 const MANIFESTS: &str = "docker/registry/v2/repositories/<repository>/_manifests";
 
-/// The fsyncs of which nothing shows in an operation by itself that they are left out, and why.
+/// The fsyncs of which nothing shows in an operation by itself that they are left out, and why. No operation here comes to
+/// those by which nothing is promised: of uploads that are written back early or rest, and of the reserve when it is given up.
 pub(super) fn covered() -> BTreeSet<Site> {
     let all = [
         // `blobs` is made, then `repositories` beside it: the second fsync keeps both, before anything is acknowledged.
