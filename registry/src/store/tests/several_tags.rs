@@ -24,7 +24,7 @@ impl Seam for FullAfter {
     }
 }
 
-/// P102.
+/// P102, P104.
 #[tokio::test]
 async fn several_tags_move_together_or_not_at_all_when_the_volume_is_full() {
     let volume = Volume::new();
