@@ -1,10 +1,11 @@
 //! Listeners: addresses and a router in, served connections out, until told to stop. IO.
 //!
 //! Accepting never waits for a client: TLS handshakes and everything after them run in a task of their own with
-//! deadlines, and a connection that is one too many waits in the kernel's queue.
+//! deadlines. A connection that is one too many waits until one that is idle has gone, and more in the kernel's queue.
 
 mod activity;
 mod paced;
+mod places;
 pub mod socket;
 
 use std::convert::Infallible;
@@ -24,7 +25,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +32,7 @@ use tower::ServiceExt as _;
 
 use self::activity::Activity;
 use self::paced::Paced;
+use self::places::Places;
 use crate::reload::Current;
 use crate::tls::Tls;
 
@@ -174,6 +175,8 @@ pub struct Deadlines {
     pub idle: Duration,
     /// With bytes to send that the other side does not take.
     pub write: Duration,
+    /// With no request in progress and nothing to send, while all places are taken and somebody else wants in.
+    pub lull: Duration,
 }
 
 impl Default for Deadlines {
@@ -183,6 +186,7 @@ impl Default for Deadlines {
             head: Duration::from_mins(1),
             idle: Duration::from_mins(5),
             write: Duration::from_mins(1),
+            lull: Duration::from_secs(5),
         }
     }
 }
@@ -205,25 +209,26 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 impl Serving {
     /// Accepts until stopped. Connections go on in their own tasks.
     pub async fn run(self, listener: impl Source) {
-        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let places = Arc::new(Places::new(self.max_connections, self.deadlines.lull));
         let serving = Arc::new(self);
         loop {
-            let permit = tokio::select! {
-                () = serving.stop.cancelled() => return,
-                permit = permits.clone().acquire_owned() => permit,
-            };
             let accepted = tokio::select! {
                 () = serving.stop.cancelled() => return,
                 accepted = listener.next() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let (task, tasks) = (serving.clone(), serving.tasks.clone());
-                    tasks.spawn(async move {
+                    // only now is it known that somebody wants in
+                    let place = tokio::select! {
+                        () = serving.stop.cancelled() => return,
+                        place = places.take() => place,
+                    };
+                    let (task, places) = (serving.clone(), places.clone());
+                    serving.tasks.spawn(async move {
                         task.connections.inc();
-                        task.connection(stream, peer).await;
+                        task.connection(stream, peer, &places).await;
                         task.connections.dec();
-                        drop(permit);
+                        drop(place);
                     });
                 }
                 Err(error) => {
@@ -235,13 +240,14 @@ impl Serving {
         }
     }
 
-    async fn connection<S>(&self, stream: S, peer: Option<SocketAddr>)
+    async fn connection<S>(&self, stream: S, peer: Option<SocketAddr>, places: &Places)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = Paced::new(stream, self.deadlines.write);
+        let activity = Activity::new();
+        let stream = Paced::new(stream, self.deadlines.write, activity.clone());
         let Some(tls) = &self.tls else {
-            return self.http(stream, peer).await;
+            return self.http(stream, peer, activity, places).await;
         };
         let acceptor = TlsAcceptor::from(tls.current().server_config.clone());
         let handshake = tokio::time::timeout(self.deadlines.handshake, acceptor.accept(stream));
@@ -250,18 +256,20 @@ impl Serving {
             handshake = handshake => handshake,
         };
         match handshake {
-            Ok(Ok(stream)) => self.http(stream, peer).await,
+            Ok(Ok(stream)) => self.http(stream, peer, activity, places).await,
             Ok(Err(error)) => tracing::debug!(?peer, "TLS handshake failed: {error}"),
             Err(_) => tracing::debug!(?peer, "TLS handshake took too long"),
         }
     }
 
-    async fn http<S>(&self, stream: S, peer: Option<SocketAddr>)
+    async fn http<S>(&self, stream: S, peer: Option<SocketAddr>, activity: Activity, places: &Places)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = self.router.clone();
-        let activity = Activity::new();
+        // the handshake had a deadline of its own
+        activity.note();
+        let guest = places.enter(activity.clone());
         let noted = activity.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -308,6 +316,17 @@ impl Serving {
                     ended = connection => ended,
                     () = activity.quiet(self.deadlines.write, self.deadlines.write) => Ok(()),
                     () = tokio::time::sleep(self.deadlines.idle) => Ok(()),
+                }
+            }
+            () = guest.asked() => {
+                connection.as_mut().graceful_shutdown();
+                activity.note();
+                // a request may have come meanwhile: it is finished, within the limits of any other
+                tokio::select! {
+                    ended = connection => ended,
+                    () = activity.idle(GRACE) => Ok(()),
+                    () = activity.stalled(self.deadlines.idle) => Ok(()),
+                    () = activity.quiet(self.deadlines.idle, self.deadlines.idle) => Ok(()),
                 }
             }
             () = activity.quiet(self.deadlines.head, self.deadlines.idle) => {

@@ -23,7 +23,7 @@ pub struct Http {
     /// `https://registry.example.com`. All of them are sent there for their tokens.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "yaml::present")]
     pub external_url: Option<String>,
-    /// How many connections may be open at once; more wait in the kernel's queue.
+    /// How many connections may be open at once; for one more, those that are idle give way.
     #[serde(skip_serializing_if = "is_default_connections")]
     pub max_connections: u32,
 }

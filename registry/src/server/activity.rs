@@ -24,6 +24,10 @@ struct State {
     /// Pieces of answers that were made and are still in memory, in the order of their times.
     waiting: BTreeMap<u64, Instant>,
     next_piece: u64,
+    /// Answers that have not come to their end.
+    answers: usize,
+    /// The connection takes nothing at the moment, and something is to be sent.
+    is_blocked: bool,
 }
 
 /// A request that is being worked on, until it is dropped.
@@ -38,6 +42,8 @@ impl Activity {
             last: Instant::now(),
             waiting: BTreeMap::new(),
             next_piece: 0,
+            answers: 0,
+            is_blocked: false,
         })))
     }
 
@@ -56,10 +62,24 @@ impl Activity {
 
     /// Notes each piece of an answer that is taken: one that the client does not take is none.
     pub(super) fn body(&self, body: Body) -> Body {
+        self.state().answers += 1;
         Body::new(Noted {
             body,
             activity: self.clone(),
         })
+    }
+
+    /// Notes whether something waits to be sent.
+    pub(super) fn blocked(&self, is_blocked: bool) {
+        self.state().is_blocked = is_blocked;
+    }
+
+    /// Since when no request is in progress and nothing waits to be sent.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        let is_idle =
+            state.running == 0 && state.answers == 0 && state.waiting.is_empty() && !state.is_blocked;
+        is_idle.then_some(state.last)
     }
 
     /// The same bytes, which count as waiting until the other side has taken them all.
@@ -83,6 +103,18 @@ impl Activity {
             let now = Instant::now();
             let oldest = self.state().waiting.values().next().copied();
             let until = oldest.unwrap_or(now) + limit;
+            if until <= now {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Returns once it has been idle for so long.
+    pub(super) async fn idle(&self, limit: Duration) {
+        loop {
+            let now = Instant::now();
+            let until = self.idle_since().unwrap_or(now) + limit;
             if until <= now {
                 return;
             }
@@ -141,13 +173,23 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.activity.state().waiting.remove(&self.number);
+        let mut state = self.activity.state();
+        state.waiting.remove(&self.number);
+        state.last = Instant::now();
     }
 }
 
 struct Noted {
     body: Body,
     activity: Activity,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let mut state = self.activity.state();
+        state.answers -= 1;
+        state.last = Instant::now();
+    }
 }
 
 impl hyper::body::Body for Noted {
@@ -169,5 +211,27 @@ impl hyper::body::Body for Noted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_idle_once_its_answers_are_sent_to_the_end() {
+        let activity = Activity::new();
+        let running = activity.begin();
+        assert_eq!(activity.idle_since(), None);
+        drop(running);
+        let mut answer = activity.body(Body::from("{}"));
+        assert_eq!(activity.idle_since(), None);
+        let piece = answer.frame().await.unwrap().unwrap();
+        drop(answer);
+        assert_eq!(activity.idle_since(), None);
+        drop(piece);
+        assert!(activity.idle_since().is_some());
     }
 }

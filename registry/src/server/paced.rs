@@ -9,20 +9,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::activity::Activity;
+
 /// Goes below TLS, where a write that is done is one that the kernel has taken.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
     timeout: Duration,
+    /// Is told whether a write waits.
+    activity: Activity,
     /// Set while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Paced<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
+    pub(super) fn new(stream: S, timeout: Duration, activity: Activity) -> Self {
         Self {
             stream,
             timeout,
+            activity,
             deadline: None,
         }
     }
@@ -33,13 +38,15 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), cx) {
-            self.deadline = None;
+            if self.deadline.take().is_some() {
+                self.activity.blocked(false);
+            }
             return Poll::Ready(written);
         }
-        let timeout = self.timeout;
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
+        let deadline = self.deadline.get_or_insert_with(|| {
+            self.activity.blocked(true);
+            Box::pin(tokio::time::sleep_until(Instant::now() + self.timeout))
+        });
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -81,5 +88,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.paced(cx, AsyncWrite::poll_shutdown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_not_idle_while_a_write_waits() {
+        let (activity, (stream, mut other)) = (Activity::new(), tokio::io::duplex(1));
+        let mut stream = Paced::new(stream, Duration::from_mins(1), activity.clone());
+        let write = stream.write_all(b"12");
+        tokio::pin!(write);
+        assert!(futures::poll!(write.as_mut()).is_pending());
+        assert_eq!(activity.idle_since(), None);
+        other.read_u8().await.unwrap();
+        write.await.unwrap();
+        assert!(activity.idle_since().is_some());
     }
 }

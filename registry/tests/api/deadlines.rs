@@ -9,16 +9,20 @@ use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt as _;
 use hyper::client::conn::http2::{self, SendRequest};
 use portolan_registry::reload::Current;
 use portolan_registry::server::{self, Deadlines, Serving};
 use portolan_registry::tls::Tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::{Stream, Target};
 use crate::fixture::{Authority, eventually};
+use crate::stopping::head_of_answer;
 
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_mins(10);
@@ -27,9 +31,23 @@ const PATIENT: Deadlines = Deadlines {
     head: LONG,
     idle: LONG,
     write: LONG,
+    lull: LONG,
 };
 
+/// Idle connections give way at once.
+const FULL: Deadlines = Deadlines {
+    lull: Duration::ZERO,
+    ..PATIENT
+};
+const QUICK: &[u8] = b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n";
+/// More than is on its way to a client that does not read.
+const PULLED: usize = 16 << 20;
+
 struct Listening {
+    /// `/pull` has begun.
+    begun: Arc<Notify>,
+    /// It goes on.
+    go_on: Arc<Notify>,
     target: Target,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -41,8 +59,31 @@ impl Drop for Listening {
     }
 }
 
-/// `/quick` answers at once, `/slow` takes longer than the short deadlines, `/endless` never ends.
 async fn listening(deadlines: Deadlines, authority: Option<&Authority>) -> Listening {
+    listening_to(10, deadlines, authority).await
+}
+
+/// `/quick` answers at once, `/slow` takes longer than the short deadlines, `/endless` never ends. `/pull` is to be told
+/// to go on before its answer, and again before the end of that.
+async fn listening_to(
+    max_connections: usize,
+    deadlines: Deadlines,
+    authority: Option<&Authority>,
+) -> Listening {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, asks) = (begun.clone(), go_on.clone());
+    let pull = || async move {
+        told.notify_one();
+        asks.notified().await;
+        let end = futures::stream::once(async move {
+            asks.notified().await;
+            Bytes::from("{}")
+        });
+        let pieces = vec![Bytes::from(vec![0_u8; 64 << 10]); PULLED / (64 << 10)];
+        let pieces = futures::stream::iter(pieces).chain(end);
+        let length = [(CONTENT_LENGTH, PULLED + 2)];
+        (length, Body::from_stream(pieces.map(Ok::<_, Infallible>)))
+    };
     let endless = || async {
         let piece = Bytes::from(vec![0_u8; 64 << 10]);
         Body::from_stream(futures::stream::repeat(piece).map(Ok::<_, Infallible>))
@@ -54,7 +95,8 @@ async fn listening(deadlines: Deadlines, authority: Option<&Authority>) -> Liste
     let router = Router::new()
         .route("/quick", get(|| async { "{}" }))
         .route("/slow", get(slow))
-        .route("/endless", get(endless));
+        .route("/endless", get(endless))
+        .route("/pull", get(pull));
     let tls = authority.map(|authority| {
         let (certificate, key) = authority.issue(&["registry.test"]);
         let tls = Tls::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap();
@@ -68,7 +110,7 @@ async fn listening(deadlines: Deadlines, authority: Option<&Authority>) -> Liste
     let serving = Serving {
         router,
         tls,
-        max_connections: 10,
+        max_connections,
         connections: prometheus_client::metrics::gauge::Gauge::default(),
         deadlines,
         stop: stop.clone(),
@@ -80,7 +122,13 @@ async fn listening(deadlines: Deadlines, authority: Option<&Authority>) -> Liste
         host: "registry.test".to_owned(),
         tls: authority.map(|authority| authority.client(None)),
     };
-    Listening { target, tasks, stop }
+    Listening {
+        begun,
+        go_on,
+        target,
+        tasks,
+        stop,
+    }
 }
 
 /// What comes until the other side closes.
@@ -203,4 +251,92 @@ async fn a_request_that_takes_long_is_not_idle() {
         .unwrap();
     let answer = rest(&mut patient).await;
     assert!(answer.ends_with("slow"), "{answer}");
+}
+
+/// A client that comes, gets its answer and stays.
+async fn newcomer(server: &Listening) -> Box<dyn Stream> {
+    let mut stream = server.target.connect().await.unwrap();
+    let answer = head_of_answer(&mut stream, QUICK).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stream
+}
+
+/// When the second comes, the first has been idle for less than any other: that one is asked before it.
+async fn two_newcomers(server: &Listening) -> [Box<dyn Stream>; 2] {
+    [newcomer(server).await, newcomer(server).await]
+}
+
+#[tokio::test]
+async fn idle_connections_give_way_to_whoever_wants_in() {
+    let server = listening_to(2, FULL, None).await;
+    let mut idle = newcomer(&server).await;
+    let mut sender = http_2(&server).await;
+    sender.send_request(asking("quick")).await.unwrap();
+    // while nobody else comes both stay
+    head_of_answer(&mut idle, QUICK).await;
+    sender.send_request(asking("quick")).await.unwrap();
+
+    let _third = newcomer(&server).await;
+    assert_eq!(rest(&mut idle).await, "");
+    let _fourth = newcomer(&server).await;
+    eventually("the other one goes, too", || async { sender.is_closed() }).await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_gives_way() {
+    let authority = Authority::new();
+    for authority in [None, Some(&authority)] {
+        let server = listening_to(1, FULL, authority).await;
+        let mut silent = server.target.connect().await.unwrap();
+        let mut half = newcomer(&server).await;
+        assert_eq!(rest(&mut silent).await, "");
+        half.write_all(b"GET /quick").await.unwrap();
+        half.flush().await.unwrap();
+        newcomer(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pull_does_not_give_way_in_http_1() {
+    let authority = Authority::new();
+    for authority in [None, Some(&authority)] {
+        let server = listening_to(2, FULL, authority).await;
+        let mut pull = server.target.connect().await.unwrap();
+        pull.write_all(b"GET /pull HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        pull.flush().await.unwrap();
+        server.begun.notified().await;
+        let mut idle = Vec::from(two_newcomers(&server).await);
+        server.go_on.notify_one();
+        assert_eq!(pull.read_u8().await.unwrap(), b'H');
+        idle.extend(two_newcomers(&server).await);
+        while pull.read_u8().await.unwrap() != 0 {}
+        pull.read_exact(&mut vec![0; PULLED - 1]).await.unwrap();
+        idle.extend(two_newcomers(&server).await);
+        server.go_on.notify_one();
+        assert_eq!(pull.read_u16().await.unwrap().to_be_bytes(), *b"{}");
+        // nor has it been told to close after this answer
+        head_of_answer(&mut pull, QUICK).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pull_does_not_give_way_in_http_2() {
+    let server = listening_to(2, FULL, None).await;
+    let mut sender = http_2(&server).await;
+    let answer = tokio::spawn(sender.send_request(asking("pull")));
+    server.begun.notified().await;
+    let mut idle = Vec::from(two_newcomers(&server).await);
+    server.go_on.notify_one();
+    let mut body = answer.await.unwrap().unwrap().into_body();
+    idle.extend(two_newcomers(&server).await);
+    let mut pulled = 0;
+    while pulled < PULLED {
+        pulled += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    idle.extend(two_newcomers(&server).await);
+    server.go_on.notify_one();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
+    sender.send_request(asking("quick")).await.unwrap();
 }
