@@ -1,7 +1,7 @@
 //! What a manifest is, without its bytes: references come in; digest, type and size go out. IO in blocking threads.
 //!
-//! The layout keeps no media type beside a manifest, so the bytes are read once for it; content never changes under its
-//! digest. The file's size is looked at each time: content that is gone or cut short is not told about from memory.
+//! The layout keeps no media type beside a manifest, so the bytes are read once for it, as for its subject; content never
+//! changes under its digest. The file's size is looked at each time: content that is gone or cut short is not told about from memory.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,12 +14,40 @@ use super::error::{Fault, ManifestError};
 use super::links::{exists, read_link, read_tag};
 use super::{Inner, Store, blocking};
 
-/// Some megabytes; beyond it the memory is dropped.
+/// Some megabytes of each kind; beyond it the memory is dropped.
 const MOST: usize = 10_000;
 
-/// What is remembered, by the digest of the content.
+/// What is remembered of manifests.
 #[derive(Debug, Default)]
-pub(super) struct Heads(Mutex<HashMap<Digest, (MediaType, u64)>>);
+pub(super) struct Heads {
+    types: Remembered<(MediaType, u64)>,
+    /// None: it refers to nothing.
+    pub(super) subjects: Remembered<Option<Digest>>,
+}
+
+/// Facts by the digest of the content that they were read from.
+#[derive(Debug)]
+pub(super) struct Remembered<T>(Mutex<HashMap<Digest, T>>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    pub(super) fn get(&self, content: &Digest) -> Option<T> {
+        lock(&self.0).get(content).cloned()
+    }
+
+    pub(super) fn keep(&self, content: Digest, fact: T) {
+        let mut facts = lock(&self.0);
+        if facts.len() >= MOST {
+            facts.clear();
+        }
+        facts.insert(content, fact);
+    }
+}
 
 /// What the headers of an answer tell about a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +103,7 @@ impl Inner {
         let Some(content) = read_link(&self.keys.revision_link(repository, digest), digest)? else {
             return Ok(None);
         };
-        let known = lock(&self.heads.0).get(&content).cloned();
+        let known = self.heads.types.get(&content);
         let there = fs::metadata(self.keys.blob(&content)).map(|metadata| metadata.len());
         if let (Some((media_type, size)), Ok(there)) = (known, there)
             && size == there
@@ -90,11 +118,7 @@ impl Inner {
             return Ok(None);
         };
         let (media_type, size) = (manifest.media_type, manifest.bytes.len() as u64);
-        let mut heads = lock(&self.heads.0);
-        if heads.len() >= MOST {
-            heads.clear();
-        }
-        heads.insert(content, (media_type.clone(), size));
+        self.heads.types.keep(content, (media_type.clone(), size));
         Ok(Some(ManifestHead {
             digest: digest.clone(),
             media_type,

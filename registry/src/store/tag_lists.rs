@@ -14,7 +14,8 @@ use portolan_oci::{RepositoryName, Tag};
 use super::Page;
 use super::disk::lock;
 
-/// About 20 MB of names.
+/// About 20 MB of names, of all lists but the largest: that is kept whatever its size, or each page of it would have all of
+/// it read. A name of it costs about 80 bytes here, and two directories and a file on the volume.
 const MOST_TAGS: usize = 250_000;
 /// What a list costs beside its tags, in tags.
 const EMPTY_LIST: usize = 8;
@@ -66,6 +67,18 @@ impl TagLists {
         }
     }
 
+    /// A page of a repository's tags behind `after`, if they are known.
+    pub(super) fn known_page(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Option<Page<Tag>> {
+        let list = lock(&self.known).lists.get(repository).map(Arc::clone)?;
+        self.note_use(&list);
+        list.known_page(after, limit)
+    }
+
     /// A page of a repository's tags behind `after`; `read` names all of them when they are not known yet.
     pub(super) fn page<E>(
         &self,
@@ -75,8 +88,7 @@ impl TagLists {
         read: impl FnOnce() -> Result<Vec<Tag>, E>,
     ) -> Result<Page<Tag>, E> {
         let list = Arc::clone(lock(&self.known).lists.entry(repository.clone()).or_default());
-        list.last_use
-            .store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.note_use(&list);
         let _filling = match list.known_page(after, limit) {
             Some(page) => return Ok(page),
             None => lock(&list.filling),
@@ -95,6 +107,11 @@ impl TagLists {
                 Err(error)
             }
         }
+    }
+
+    fn note_use(&self, list: &TagList) {
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        list.last_use.store(now, Ordering::Relaxed);
     }
 
     /// Says that a tag is there now, or is not.
@@ -120,8 +137,8 @@ impl TagLists {
         }
     }
 
-    /// Lets the changes that came meanwhile have their say, and keeps the list if there is room; those that were not
-    /// asked for the longest go for it.
+    /// Lets the changes that came meanwhile have their say, and keeps the list; those that were not asked for the longest
+    /// make room for it.
     fn fill<T>(
         &self,
         repository: &RepositoryName,
@@ -147,9 +164,7 @@ impl TagLists {
             .lists
             .get(repository)
             .is_some_and(|known| Arc::ptr_eq(known, list));
-        if is_known && cost > self.most {
-            known.lists.remove(repository);
-        } else if is_known {
+        if is_known {
             known.cost += cost;
             known.make_room(self.most);
         }
@@ -159,7 +174,8 @@ impl TagLists {
 
 impl Known {
     fn make_room(&mut self, most: usize) {
-        while self.cost > most {
+        // the first look costs nothing, and is enough nearly always
+        while self.cost > most && self.cost - self.largest() > most {
             let oldest = self
                 .lists
                 .iter()
@@ -170,6 +186,11 @@ impl Known {
             self.lists.remove(&name);
             self.cost -= cost;
         }
+    }
+
+    fn largest(&self) -> usize {
+        let costs = self.lists.values().map(|list| list.cost());
+        costs.max().unwrap_or(0)
     }
 }
 

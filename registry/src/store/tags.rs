@@ -19,28 +19,38 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Tag>, ListError> {
+        let (inner, name, from) = (
+            Arc::clone(&self.inner),
+            repository.clone(),
+            after.map(str::to_owned),
+        );
+        let known = blocking(move || {
+            if !inner.repository_exists(&name)? {
+                return Err(ListError::RepositoryUnknown);
+            }
+            if limit == 0 {
+                return Ok(Some(Page {
+                    items: Vec::new(),
+                    has_more: false,
+                }));
+            }
+            let lists = inner.own_tag_lists();
+            Ok(lists.and_then(|lists| lists.known_page(&name, from.as_deref(), limit)))
+        });
+        if let Some(page) = known.await? {
+            return Ok(page);
+        }
+        let turn = self.inner.turns.tags().await;
         let (inner, repository, after) = (
             Arc::clone(&self.inner),
             repository.clone(),
             after.map(str::to_owned),
         );
         blocking(move || {
-            if !inner.repository_exists(&repository)? {
-                return Err(ListError::RepositoryUnknown);
-            }
-            if limit == 0 {
-                return Ok(Page {
-                    items: Vec::new(),
-                    has_more: false,
-                });
-            }
+            let _turn = turn;
             let read = || inner.tags_there(&repository);
             let nobodys = TagLists::default();
-            let lists = match inner.disk.read_only() {
-                // whoever may write is somebody else, and tells nothing of it
-                Some(ReadOnlyReason::Configured | ReadOnlyReason::NotWritable(_)) => &nobodys,
-                _ => &inner.tag_lists,
-            };
+            let lists = inner.own_tag_lists().unwrap_or(&nobodys);
             Ok(lists.page(&repository, after.as_deref(), limit, read)?)
         })
         .await
@@ -143,6 +153,14 @@ impl Inner {
         Err(ManifestError::PreconditionFailed {
             reference: tag.to_string(),
         })
+    }
+
+    /// None: whoever may write is somebody else, and tells nothing of it.
+    fn own_tag_lists(&self) -> Option<&TagLists> {
+        match self.disk.read_only() {
+            Some(ReadOnlyReason::Configured | ReadOnlyReason::NotWritable(_)) => None,
+            _ => Some(&self.tag_lists),
+        }
     }
 
     /// All tags of a repository. A directory without a link is what a crash leaves of a tag that was never acknowledged.

@@ -14,6 +14,8 @@ pub(super) struct Turns {
     searches: Arc<Semaphore>,
     lists: Arc<Semaphore>,
     scans: Arc<Semaphore>,
+    referrers: Arc<Semaphore>,
+    tags: Arc<Semaphore>,
     probe: Arc<Semaphore>,
 }
 
@@ -30,6 +32,8 @@ impl Default for Turns {
             searches: semaphore(MOST),
             lists: semaphore(MOST),
             scans: semaphore(MOST),
+            referrers: semaphore(MOST),
+            tags: semaphore(MOST),
             probe: semaphore(1),
         }
     }
@@ -52,6 +56,16 @@ impl Turns {
     /// For reading all manifests of a repository.
     pub(super) async fn scan(&self) -> Turn {
         turn(&self.scans).await
+    }
+
+    /// For a part of a list of referrers. Whoever has had one waits behind all others for the next.
+    pub(super) async fn referrers(&self) -> Turn {
+        turn(&self.referrers).await
+    }
+
+    /// For reading the names of all tags of a repository.
+    pub(super) async fn tags(&self) -> Turn {
+        turn(&self.tags).await
     }
 
     /// For asking whether the volume answers: on one that does not, only one thread hangs.

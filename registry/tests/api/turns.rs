@@ -39,16 +39,18 @@ fn links(registry: &Registry, directory: &str) -> PathBuf {
     repositories.join(directory)
 }
 
-/// Whoever reads this link hangs, as on a disk that does not answer, until this goes.
+/// Whoever reads this hangs, as on a disk that does not answer, until this goes.
 struct Stuck(PathBuf);
 
 impl Stuck {
     fn new(digests: &Path, digest: &Digest) -> Self {
-        let directory = digests.join(digest.hex());
-        fs::create_dir_all(&directory).unwrap();
-        let link = directory.join("link");
-        mkfifoat(CWD, &link, Mode::RWXU).unwrap();
-        Self(link)
+        Self::at(digests.join(digest.hex()).join("link"))
+    }
+
+    fn at(path: PathBuf) -> Self {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        Self(path)
     }
 }
 
@@ -110,6 +112,44 @@ async fn pulls_beside_deletes_of(kind: &str) {
     }
     for delete in deletes {
         delete.abort();
+    }
+}
+
+/// P115.
+#[test]
+fn pulls_are_answered_while_many_lists_of_referrers_are_read_from_a_volume_that_is_slow() {
+    with_threads(4, async {
+        let registry = open().await;
+        let subject = Digest::of(Algorithm::Sha256, b"subject");
+        let fallback = format!("_manifests/tags/sha256-{}/current/link", subject.hex());
+        let _stuck = Stuck::at(links(&registry, "b").join(fallback));
+        pulls_beside_lists_at(&registry, &format!("/v2/b/referrers/{subject}")).await;
+    });
+}
+
+/// P125.
+#[test]
+fn pulls_and_known_lists_are_answered_while_many_lists_of_tags_are_read_from_a_volume_that_is_slow() {
+    with_threads(4, async {
+        let registry = open().await;
+        let _stuck = Stuck::at(links(&registry, "b/_manifests/tags"));
+        registry.push_image("known", "latest", "layer").await;
+        registry.get("/v2/known/tags/list").await.expect(200);
+        pulls_beside_lists_at(&registry, "/v2/b/tags/list").await;
+        soon(registry.get("/v2/known/tags/list")).await.expect(200);
+    });
+}
+
+async fn pulls_beside_lists_at(registry: &Registry, path: &str) {
+    let image = registry.push_image("a", "latest", "layer").await;
+    let lists = (0..8).map(|_| tokio::spawn(registry.asking(Method::GET, path).send_owned()));
+    let lists: Vec<_> = lists.collect();
+    for _ in 0..50 {
+        let pull = format!("/v2/a/manifests/{}", image.digest);
+        soon(registry.get(&pull)).await.expect(200);
+    }
+    for list in lists {
+        list.abort();
     }
 }
 

@@ -1,5 +1,10 @@
 //! Lists of referrers: files, fallback tags, filters, pages.
 
+use std::pin::pin;
+
+use futures::future::{Either, select};
+use futures::poll;
+
 use super::disk::Step;
 use super::faults::{ENOSPC, NOTHING, open_failing};
 use super::*;
@@ -10,6 +15,12 @@ fn referring(subject: &Digest, config: &Digest, artifact_type: &str) -> Value {
     document["artifactType"] = json!(artifact_type);
     document["annotations"] = json!({"of": artifact_type});
     document
+}
+
+/// As a client does that knows no lists of referrers.
+async fn put_fallback(store: &Store, name: &RepositoryName, subject: &Digest, entries: &[&Digest]) -> Digest {
+    let tag = Tag::referrers_fallback(subject);
+    put(store, name, tag.as_str(), &index(entries)).await.unwrap()
 }
 
 async fn listed(store: &Store, name: &RepositoryName, subject: &Digest, types: &[&str]) -> Vec<Digest> {
@@ -142,15 +153,8 @@ async fn entries_of_a_fallback_tag_are_listed_once_and_only_if_they_name_the_sub
         listed(&store, &name, &subject, &[]).await,
         std::slice::from_ref(&known)
     );
-    let entries = index(&[&known, &adopted, &unrelated, &digest_of(b"missing")]);
-    put(
-        &store,
-        &name,
-        Tag::referrers_fallback(&subject).as_str(),
-        &entries,
-    )
-    .await
-    .unwrap();
+    let entries = [&known, &adopted, &unrelated, &digest_of(b"missing")];
+    put_fallback(&store, &name, &subject, &entries).await;
     assert_eq!(
         listed(&store, &name, &subject, &[]).await,
         sorted(vec![known, adopted])
@@ -228,4 +232,75 @@ async fn referrer_that_cannot_be_listed_is_not_there() {
     put(&store, &name, digest.as_str(), &signature).await.unwrap();
     store.manifest_delete(&name, &digest).await.unwrap();
     assert!(!volume.keys().referrers(&name, &subject).exists());
+}
+
+/// P115.
+#[tokio::test]
+async fn manifests_under_a_fallback_tag_that_refer_to_something_else_are_read_once() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let subject = digest_of(b"subject");
+    let stranger = push_image(&store, &name, "v1", "x").await;
+    put_fallback(&store, &name, &subject, &[&stranger]).await;
+    assert!(listed(&store, &name, &subject, &[]).await.is_empty());
+    std::fs::write(volume.keys().blob(&stranger), "not to be read").unwrap();
+    assert!(listed(&store, &name, &subject, &[]).await.is_empty());
+}
+
+/// P115, P117.
+#[tokio::test]
+async fn what_is_remembered_of_a_manifest_lists_it_only_while_it_is_there_and_under_its_subject() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let config = push_blob(&store, &name, b"{}").await;
+    let (subject, other) = (digest_of(b"subject"), digest_of(b"other"));
+    let document = referring(&subject, &config, "sig");
+    let referrer = put(&store, &name, "sig", &document).await.unwrap();
+    let file = volume.keys().referrer(&name, &subject, &referrer);
+    std::fs::remove_file(&file).unwrap(); // as registry:2 leaves it
+    put_fallback(&store, &name, &other, &[&referrer]).await;
+    let fallback = put_fallback(&store, &name, &subject, &[&referrer]).await;
+    for _ in 0..2 {
+        assert!(listed(&store, &name, &other, &[]).await.is_empty());
+        let of_subject = listed(&store, &name, &subject, &[]).await;
+        assert_eq!(of_subject, std::slice::from_ref(&referrer));
+    }
+    for deleted in [&fallback, &referrer] {
+        store.manifest_delete(&name, deleted).await.unwrap();
+    }
+    put_fallback(&store, &name, &subject, &[&referrer]).await;
+    assert!(listed(&store, &name, &subject, &[]).await.is_empty());
+    put(&store, &name, "sig", &document).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(listed(&store, &name, &subject, &[]).await, [referrer]);
+}
+
+/// P115.
+#[tokio::test]
+async fn a_short_list_does_not_wait_for_all_of_a_long_one() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let mut read = Vec::new();
+    for seed in ["1", "2", "3", "4", "5"] {
+        read.push(push_image(&store, &name, seed, seed).await);
+    }
+    let missing = (0..3_000_u32).map(|n| digest_of(&n.to_be_bytes()));
+    let missing: Vec<Digest> = missing.collect();
+    let short = digest_of(b"short");
+    put_fallback(&store, &name, &short, &[&read[0]]).await;
+    for entries in [&read[1..], &missing] {
+        let long = digest_of(b"long");
+        let entries: Vec<&Digest> = entries.iter().collect();
+        put_fallback(&store, &name, &long, &entries).await;
+        let _kept = store.inner.turns.referrers().await;
+        let given = store.inner.turns.referrers().await;
+        let mut of_long = pin!(listed(&store, &name, &long, &[]));
+        let mut of_short = pin!(listed(&store, &name, &short, &[]));
+        assert!(poll!(&mut of_long).is_pending() && poll!(&mut of_short).is_pending());
+        drop(given);
+        assert!(matches!(select(of_long, of_short).await, Either::Right(_)));
+    }
 }
