@@ -70,8 +70,7 @@ impl Store {
         blocking(move || {
             let _held = (permit, stripes);
             // Only what is seen under the lock counts.
-            let link = read_link(&inner.keys.layer_link(&source, &digest), &digest)?;
-            if link.as_ref() != Some(&content) || !exists(&inner.keys.blob(&content))? {
+            if inner.linked_blob(&source, &digest)?.as_ref() != Some(&content) {
                 return Ok(false);
             }
             inner.arming.note(|| Root::Blob {
@@ -158,9 +157,14 @@ impl Inner {
         digest: &Digest,
     ) -> Result<Option<(RepositoryName, Digest)>, Fault> {
         match source {
-            MountSource::Repository(name) => Ok(self
-                .linked_blob(name, digest)?
-                .map(|content| (name.clone(), content))),
+            MountSource::Repository(name) => match self.linked_blob(name, digest) {
+                // as in `search`: the client uploads it then
+                Err(fault @ Fault::Damaged { .. }) => {
+                    tracing::warn!(error = %fault, "a blob to mount was not taken from there");
+                    Ok(None)
+                }
+                content => Ok(content?.map(|content| (name.clone(), content))),
+            },
             MountSource::Any(may_read) => Ok(self.search(digest, may_read.as_ref())),
         }
     }

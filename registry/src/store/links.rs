@@ -1,8 +1,9 @@
 //! Link files: small texts that hold a digest. Paths come in, digests go out; blocking IO.
 //!
 //! Links are read, never inferred from their names: registry:2 keeps a blob that was pushed as sha512 under its sha256
-//! digest and writes that into `_layers/sha512/<hex>/link`. The one exception is an empty file, which a power cut leaves
-//! where registry 2.8 and 3.0 rewrote a link in place; there the name is all there is, and content is checked by name.
+//! digest and writes that into `_layers/sha512/<hex>/link`. Nobody writes another digest of the same algorithm: that is
+//! damage. The one exception is an empty file, which a power cut leaves where registry 2.8 and 3.0 rewrote a link in place;
+//! there the name is all there is, and content is checked by name.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -121,9 +122,18 @@ pub(super) fn renewed_at(path: &Path) -> Result<Option<SystemTime>, Fault> {
 
 /// What a layer or revision link of `named` points at.
 pub(super) fn read_link(path: &Path, named: &Digest) -> Result<Option<Digest>, Fault> {
-    with_link(path, |bytes| match bytes {
-        [] => Ok(named.clone()),
-        bytes => parse_link(path, bytes),
+    with_link(path, |bytes| {
+        if bytes.is_empty() {
+            return Ok(named.clone());
+        }
+        let content = parse_link(path, bytes)?;
+        if content.algorithm() == named.algorithm() && content != *named {
+            return Err(Fault::Damaged {
+                path: path.to_owned(),
+                problem: format!("it holds {content}, which is other content: push {named} again"),
+            });
+        }
+        Ok(content)
     })
 }
 

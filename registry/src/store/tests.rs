@@ -14,6 +14,7 @@ mod finishing;
 mod fsck;
 mod holds;
 mod idle_uploads;
+mod links;
 mod manifests;
 mod model;
 mod naming;
