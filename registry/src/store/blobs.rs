@@ -3,6 +3,7 @@
 //! The bytes of a blob are shared by all repositories; what a repository has is a link. Deleting takes the link away;
 //! the bytes stay until nothing on the volume refers to them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -13,7 +14,7 @@ use portolan_oci::{Digest, RepositoryName};
 use super::collect::Root;
 use super::content::BlobContent;
 use super::error::{BlobError, Fault};
-use super::links::{exists, read_link};
+use super::links::{exists, read_link, visit_digests};
 use super::{Inner, Store, blocking};
 
 /// Where a blob may be mounted from.
@@ -78,10 +79,14 @@ impl Store {
                 digest: digest.clone(),
                 content: content.clone(),
             });
-            inner.disk.write_small(
-                &inner.keys.layer_link(&target, &digest),
-                content.as_str().as_bytes(),
-            )?;
+            let write = |named| {
+                let link = inner.keys.layer_link(&target, named);
+                inner.disk.write_small(&link, content.as_str().as_bytes())
+            };
+            if content != digest {
+                write(&content)?; // registry:2 needs it beside the other
+            }
+            write(&digest)?;
             Ok(true)
         })
         .await
@@ -100,7 +105,7 @@ impl Store {
             if !exists(&link)? {
                 return Err(BlobError::Unknown { digest });
             }
-            if let Some(by) = inner.find_referrer_of(&repository, &digest, &strangers)? {
+            if let Some(by) = inner.find_user_of(&repository, &digest, &strangers)? {
                 return Err(BlobError::Referenced { digest, by });
             }
             inner.disk.remove_file(&link)?;
@@ -149,6 +154,30 @@ impl Inner {
             Some(content) if exists(&self.keys.blob(&content))? => Ok(Some(content)),
             _ => Ok(None),
         }
+    }
+
+    /// The first manifest of a repository that needs a blob, by its digest or by another whose link leads to it.
+    fn find_user_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        strangers: &HashSet<Digest>,
+    ) -> Result<Option<Digest>, Fault> {
+        let mut found = self.find_referrer_of(repository, digest, strangers)?;
+        visit_digests(&self.keys.layers(repository), &mut |other, _| {
+            if found.is_some() || other.algorithm() == digest.algorithm() {
+                return Ok(());
+            }
+            match read_link(&self.keys.layer_link(repository, &other), &other) {
+                Ok(Some(content)) if content == *digest => {
+                    found = self.find_referrer_of(repository, &other, &HashSet::new())?;
+                    Ok(())
+                }
+                Ok(_) | Err(Fault::Damaged { .. }) => Ok(()),
+                Err(fault) => Err(fault),
+            }
+        })?;
+        Ok(found)
     }
 
     fn find_source(

@@ -82,6 +82,16 @@ impl Golden {
         self.directory.path().join("portolan/v1").join(name)
     }
 
+    fn has_link(&self, repository: &str, digest: &str) -> bool {
+        let repository = self
+            .directory
+            .path()
+            .join("docker/registry/v2/repositories")
+            .join(repository);
+        let link = format!("_layers/{}/link", digest.replace(':', "/"));
+        repository.join(link).exists()
+    }
+
     async fn serve(&self) -> Registry {
         started(|config, _| self.directory.path().clone_into(&mut config.storage.volume.path)).await
     }
@@ -217,6 +227,37 @@ async fn a_volume_of_registry_2_8_is_served_byte_for_byte_and_keeps_what_is_need
 #[tokio::test]
 async fn a_volume_of_registry_3_1_is_served_byte_for_byte_and_keeps_what_is_needed() {
     holds("registry-3.1").await;
+}
+
+/// Of a blob that was pushed as sha512: that by which it is named, and that of the content, without which registry:2 does
+/// not serve it.
+#[tokio::test]
+async fn a_volume_of_registry_2_keeps_both_links_of_what_is_needed_and_a_mount_writes_both() {
+    for tree in ["registry-2.8", "registry-3.1"] {
+        let (golden, registry) = holds(tree).await;
+        let named = golden
+            .expected
+            .iter()
+            .filter(|it| it.path.contains("/blobs/sha512:"));
+        let mut kept = 0;
+        for expected in named {
+            let (repository, pushed) = expected.path[4..].split_once("/blobs/").unwrap();
+            let (_, content) = expected.found.as_ref().unwrap();
+            let has_both = |name: &str| [pushed, content].map(|digest| golden.has_link(name, digest));
+            if has_both(repository) == [false, false] {
+                continue; // nothing names it
+            }
+            kept += 1;
+            let blob = format!("/v2/{repository}/blobs/{content}");
+            registry.delete(&blob).await.expect(405);
+            let mount = format!("/v2/team/mounted/blobs/uploads/?mount={pushed}&from={repository}");
+            registry.asking(Method::POST, &mount).send().await.expect(201);
+            for name in [repository, "team/mounted"] {
+                assert_eq!(has_both(name), [true, true], "{tree} {name}");
+            }
+        }
+        assert_eq!(kept, 1, "{tree}");
+    }
 }
 
 #[tokio::test]

@@ -192,15 +192,13 @@ impl Marking<'_> {
             .copied()
             .filter(|named| graph.index_of(*named).is_none())
             .collect();
-        let mut going = Vec::new();
+        let (mut going, mut led_to) = (Vec::new(), HashSet::new());
         visit_digests(&inner.keys.layers(name), &mut |digest, inode| {
             let path = inner.keys.layer_link(name, &digest);
             let is_named = self.keeps_all || named.contains(&key(&digest));
             let renewed = if is_named { None } else { renewed_at(&path)? };
             if !is_named && !is_young(renewed, self.now, self.options.grace) {
                 if renewed.is_some() {
-                    self.report.examined.links += 1;
-                    self.report.candidates.links += 1;
                     going.push((inode, Packed::new(&digest)));
                 }
                 return Ok(());
@@ -210,10 +208,17 @@ impl Marking<'_> {
                 self.report.kept.link_grace += u64::from(!is_named);
                 self.plan.keep_content(&content);
                 gone.remove(&key(&digest));
+                if content != digest {
+                    led_to.insert(key(&content));
+                }
             }
             Ok(())
         })?;
-        going.sort_unstable_by_key(|(inode, _)| *inode); // see `names_by_inode`
+        self.report.examined.links += going.len() as u64;
+        going.retain(|(_, link)| !led_to.contains(&key(&link.digest()))); // see `Plan::keep_link`
+        self.report.candidates.links += going.len() as u64;
+        // Those by sha512 first: one that somebody asks for keeps another. Then see `names_by_inode`.
+        going.sort_unstable_by_key(|(inode, link)| (matches!(link, Packed::Sha256(_)), *inode));
         plan.links = going.into_iter().map(|(_, digest)| digest).collect();
         Ok(gone)
     }

@@ -89,8 +89,8 @@ impl Plan {
                 content,
             } => {
                 self.keep_content(&content);
-                if let Some(plan) = self.plan_of(&repository) {
-                    plan.kept_links.insert(key(&digest));
+                if let Some(number) = self.by_name.get(&repository).copied() {
+                    self.keep_link(number, &digest, &content);
                 }
                 Ok(())
             }
@@ -112,6 +112,14 @@ impl Plan {
                 self.close_over(inner, number, digest, names)
             }
         }
+    }
+
+    /// Keeps a link with the content that it leads to, and the link of that by its own digest: registry:2 serves a blob
+    /// that it keeps under another digest only where the repository has both.
+    pub(super) fn keep_link(&mut self, number: usize, digest: &Digest, content: &Digest) {
+        self.keep_content(content);
+        let links = [digest, content].map(key);
+        self.repositories[number].kept_links.extend(links);
     }
 
     /// Keeps a manifest that somebody has asked for while it was to go, and everything that it refers to.
@@ -146,8 +154,7 @@ impl Plan {
             for named in names {
                 // One that is not there yet tells itself when it comes.
                 if let Some(content) = read_link(&inner.keys.layer_link(&name, &named), &named)? {
-                    self.repositories[number].kept_links.insert(key(&named));
-                    self.keep_content(&content);
+                    self.keep_link(number, &named, &content);
                 }
                 if self.rescue(number, key(&named)) {
                     waiting.push((named, None));
@@ -196,12 +203,6 @@ impl Plan {
             }
             Ok(())
         })
-    }
-
-    fn plan_of(&mut self, name: &RepositoryName) -> Option<&mut RepositoryPlan> {
-        self.by_name
-            .get(name)
-            .map(|number| &mut self.repositories[*number])
     }
 }
 

@@ -295,7 +295,7 @@ impl State {
             let is_young = is_young(renewed, self.now, self.grace);
             if is_young || self.plan.repositories[number].keeps_link(digest) {
                 if let Some(content) = read_link(&link, digest)? {
-                    self.plan.keep_content(&content);
+                    self.plan.keep_link(number, digest, &content);
                 }
                 self.plan.rescued += 1;
             } else if renewed.is_some() {

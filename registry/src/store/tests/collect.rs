@@ -9,6 +9,7 @@ mod lost;
 mod order;
 mod races;
 mod renewed;
+mod two_links;
 mod untagged;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use super::*;
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn collect_daily(store: &Store, progress: impl Fn() + Send + Sync + 'static) {
+pub(super) async fn collect_daily(store: &Store, progress: impl Fn() + Send + Sync + 'static) {
     let options = CollectOptions {
         grace: DAY,
         ..at_once()
@@ -15,7 +15,7 @@ async fn collect_daily(store: &Store, progress: impl Fn() + Send + Sync + 'stati
 }
 
 /// Makes every link as old as if it had been pushed two days ago.
-fn age(volume: &Volume) {
+pub(super) fn age(volume: &Volume) {
     let mut waiting = vec![volume.keys().repositories()];
     while let Some(path) = waiting.pop() {
         if path.is_dir() {
