@@ -38,7 +38,8 @@ impl Inner {
         }
     }
 
-    /// Takes the stripe of a manifest, to delete it, and shares those of what it names.
+    /// Takes the stripe of a manifest, to delete it, and shares those of what it names. That of its subject, too: nobody
+    /// writes into the directory of its referrers while it may be removed.
     pub(super) async fn hold_with_named(
         self: &Arc<Self>,
         repository: &RepositoryName,
@@ -46,10 +47,9 @@ impl Inner {
     ) -> Result<Vec<Guard>, Fault> {
         loop {
             let named = self.named_by_manifest(repository, digest).await?;
-            let stripes = self
-                .locks
-                .hold(&[digest], &named.iter().collect::<Vec<_>>())
-                .await;
+            let exclusive: Vec<&Digest> = named.subject.iter().chain([digest]).collect();
+            let shared: Vec<&Digest> = named.digests.iter().collect();
+            let stripes = self.locks.hold(&exclusive, &shared).await;
             // It may have come, or been healed, before its stripe was free.
             if self.named_by_manifest(repository, digest).await? == named {
                 return Ok(stripes);
@@ -84,11 +84,11 @@ impl Inner {
         self: &Arc<Self>,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Vec<Digest>, Fault> {
+    ) -> Result<References, Fault> {
         let (inner, repository, digest) = (Arc::clone(self), repository.clone(), digest.clone());
         blocking(move || match inner.read_manifest(&repository, &digest) {
-            Ok(manifest) => Ok(manifest.map_or_else(Vec::new, |it| References::stored(&it.bytes).digests)),
-            Err(Fault::Damaged { .. }) => Ok(Vec::new()), // nobody can pull it, so it needs nothing
+            Ok(manifest) => Ok(manifest.map_or_else(References::default, |it| References::stored(&it.bytes))),
+            Err(Fault::Damaged { .. }) => Ok(References::default()), // nobody can pull it, so it needs nothing
             Err(fault) => Err(fault),
         })
         .await

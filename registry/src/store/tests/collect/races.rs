@@ -196,6 +196,41 @@ async fn manifest_deleted_while_its_tag_moves_takes_the_moved_tag_not_with_it() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn referrer_pushed_while_the_only_other_one_is_deleted_is_listed() {
+    let name = repository("a");
+    let mut points = 0;
+    loop {
+        let volume = Volume::in_memory();
+        let (store, moment) = opened_within(&volume).await;
+        let subject = Image::push(&store, &name, Some("v1"), "subject").await;
+        let config = push_blob(&store, &name, b"{}").await;
+        let signed_by = |signer: &str| {
+            let mut document = image(&config, &[]);
+            document["subject"] = descriptor(&subject.digest, MediaType::OCI_MANIFEST);
+            document["annotations"] = json!({"signer": signer});
+            document
+        };
+        let old = put_as(&store, &name, None, &signed_by("old")).await;
+        let client = store.clone();
+        moment.after(points, move || async move {
+            client.manifest_delete(&repository("a"), &old).await.unwrap();
+        });
+        let new = put_as(&store, &name, None, &signed_by("new")).await;
+        if !moment.join() {
+            break;
+        }
+        let listed = store
+            .referrers(&name, &subject.digest, &[], None, 4 << 20)
+            .await
+            .unwrap();
+        let listed: Vec<_> = listed.descriptors.into_iter().map(|it| it.digest).collect();
+        assert_eq!(listed, [new], "point {points}");
+        points += 1;
+    }
+    assert!(points > 5, "only {points} points were found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tag_deleted_while_it_moves_ends_as_one_of_both_after_the_other() {
     let name = repository("a");
     let mut points = 0;
