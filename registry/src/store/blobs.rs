@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use portolan_oci::{Digest, RepositoryName};
+use portolan_oci::{Algorithm, Digest, RepositoryName};
 
 use super::collect::Root;
 use super::content::BlobContent;
@@ -164,6 +164,9 @@ impl Inner {
         strangers: &HashSet<Digest>,
     ) -> Result<Option<Digest>, Fault> {
         let mut found = self.find_referrer_of(repository, digest, strangers)?;
+        if digest.algorithm() != Algorithm::Sha256 {
+            return Ok(found); // nobody keeps content by another than that under a second one
+        }
         visit_digests(&self.keys.layers(repository), &mut |other, _| {
             if found.is_some() || other.algorithm() == digest.algorithm() {
                 return Ok(());

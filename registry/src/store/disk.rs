@@ -22,7 +22,7 @@ mod prepared;
 mod remove;
 mod seam;
 
-pub(super) use aside::{is_aside, is_record};
+pub(super) use aside::is_record;
 pub(super) use prepared::Prepared;
 #[cfg(test)]
 pub(super) use seam::Step;

@@ -13,11 +13,6 @@ use super::{Disk, Fault, parent};
 const ASIDE: &str = "aside";
 const RECORD: &str = "deleting";
 
-/// Whether a path is that of a directory which may still be put back.
-pub(in crate::store) fn is_aside(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == ASIDE)
-}
-
 /// Whether a path is that of a record of what is being taken away.
 pub(in crate::store) fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == RECORD)

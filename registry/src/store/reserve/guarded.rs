@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Reserve;
-use crate::store::disk::{Act, Effect, Seam, is_aside, is_full, is_record};
+use crate::store::disk::{Act, Effect, Seam, is_full, is_record};
 
 pub(in crate::store) struct Guarded {
     reserve: Arc<Reserve>,
@@ -36,8 +36,8 @@ impl Seam for Guarded {
             Effect::CreateFile { path } | Effect::Write { path, .. } if is_record(path) => {
                 self.take_away(effect, act)
             }
-            // back to the place that it has left
-            Effect::Rename { from, .. } if is_aside(from) => self.seam.take(effect, act),
+            // back to the place that it has left, or of what was made while there was room for it
+            Effect::Rename { from, .. } if from.starts_with(&self.temporary) => self.seam.take(effect, act),
             Effect::CreateDirectory { .. }
             | Effect::CreateFile { .. }
             | Effect::Write { .. }
