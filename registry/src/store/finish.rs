@@ -13,6 +13,7 @@ use super::collect::Root;
 use super::disk::Prepared;
 use super::error::{BlobError, BodyError, Fault, UploadError};
 use super::links::exists;
+use super::receive::{Before, Failed};
 use super::renewal::renew;
 use super::session::{Session, Writing};
 use super::upload_file::UploadFile;
@@ -23,6 +24,7 @@ use super::{Inner, Store, blocking};
 struct Verified {
     writing: Writing,
     file: Arc<UploadFile>,
+    before: Before,
 }
 
 impl Store {
@@ -57,8 +59,9 @@ impl Store {
         }
         let (of, named) = (Arc::clone(&session), digest.clone());
         let left = self.inner.changing(move |inner| {
+            let before = came.before.clone();
             let writing = inner.write_last_here(&of, came)?;
-            let verified = inner.verify(&of, writing, &named)?;
+            let verified = inner.verify(&of, writing, before, &named)?;
             let (verified, link) = inner.make_durable(&of, verified, &named)?;
             let Some(_stripe) = inner.locks.try_hold(&named) else {
                 inner.disk.abandon(&link);
@@ -75,7 +78,10 @@ impl Store {
         let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
         blocking(move || {
             let _held = (permit, stripe);
-            let link = inner.prepare_layer_link(&session, &digest)?;
+            let link = match inner.prepare_layer_link(&session, &digest) {
+                Ok(link) => link,
+                Err(fault) => return Err(inner.not_published(&session, verified, fault).into()),
+            };
             Ok(inner.publish_upload(&session, verified, &link, &digest)?)
         })
         .await
@@ -108,6 +114,7 @@ impl Inner {
         &self,
         session: &Session,
         mut writing: Writing,
+        before: Before,
         digest: &Digest,
     ) -> Result<Verified, UploadError> {
         let file = self.upload_file(session, &mut writing)?;
@@ -123,7 +130,11 @@ impl Inner {
                 actual,
             });
         }
-        Ok(Verified { writing, file })
+        Ok(Verified {
+            writing,
+            file,
+            before,
+        })
     }
 
     /// Makes the bytes durable where they are, and all that they and their link will need. May take long, so it holds
@@ -148,7 +159,10 @@ impl Inner {
             drop(link.map(|link| self.disk.abandon(&link)));
             return Err(fault);
         }
-        Ok((verified, link?))
+        match link {
+            Ok(link) => Ok((verified, link)),
+            Err(fault) => Err(self.not_published(session, verified, fault)),
+        }
     }
 
     fn prepare_layer_link(&self, session: &Session, digest: &Digest) -> Result<Prepared, Fault> {
@@ -160,7 +174,7 @@ impl Inner {
     fn publish_upload(
         &self,
         session: &Session,
-        Verified { writing, file }: Verified,
+        verified: Verified,
         link: &Prepared,
         digest: &Digest,
     ) -> Result<(), Fault> {
@@ -169,7 +183,7 @@ impl Inner {
             digest: digest.clone(),
             content: digest.clone(),
         });
-        let moved = self.disk.publish(file.path(), &self.keys.blob(digest));
+        let moved = self.disk.publish(verified.file.path(), &self.keys.blob(digest));
         let published = match moved {
             Ok(()) => {
                 // from now on it is to be kept for a collection's grace, however long the fsyncs have taken
@@ -181,10 +195,28 @@ impl Inner {
                 Err(fault)
             }
         };
-        // Once the bytes have moved the session has none, also when what came after that failed.
-        if published.is_ok() || !exists(file.path())? {
-            drop(self.discard(&session.id, Some(writing))); // a record that stays behind expires
+        match published {
+            Ok(()) => {
+                drop(self.discard(&session.id, Some(verified.writing))); // a record that stays behind expires
+                Ok(())
+            }
+            Err(fault) => Err(self.not_published(session, verified, fault)),
         }
-        published
+    }
+
+    /// Leaves the session as it was before the request, so that it can be made again. If the bytes have moved it has none,
+    /// and is over; also if that cannot be told: nobody may write to what may be a blob.
+    fn not_published(&self, session: &Session, verified: Verified, fault: Fault) -> Fault {
+        let Verified {
+            writing,
+            file,
+            before,
+        } = verified;
+        if exists(file.path()).unwrap_or(false) {
+            self.refused_here(session, Failed { writing, fault }, before)
+        } else {
+            drop(self.discard(&session.id, Some(writing)));
+            fault
+        }
     }
 }

@@ -41,12 +41,12 @@ impl Default for Writebacks {
 pub(super) struct Received {
     writing: Writing,
     last: Vec<Bytes>,
-    before: Before,
+    pub(super) before: Before,
 }
 
 /// What a session was before a request.
 #[derive(Clone)]
-struct Before {
+pub(super) struct Before {
     offset: u64,
     hasher: Option<Hasher>,
 }
@@ -63,6 +63,12 @@ impl Received {
     }
 }
 
+/// What has gone wrong, with the session as it is then.
+pub(super) struct Failed {
+    pub(super) writing: Writing,
+    pub(super) fault: Fault,
+}
+
 enum Ending {
     Complete,
     Interrupted(BodyError),
@@ -74,7 +80,7 @@ impl Inner {
         session: &Arc<Session>,
         writing: Writing,
         chunk: Chunk,
-        body: S,
+        mut body: S,
     ) -> Result<Received, UploadError>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
@@ -84,27 +90,6 @@ impl Inner {
             offset: writing.offset,
             hasher: writing.hasher.clone(),
         };
-        let received = self.receive_after(session, writing, before.clone(), chunk, body);
-        let received = received.await;
-        if let Err(UploadError::Fault(Fault::Full { .. })) = &received
-            && let Some(writing) = session.try_write()
-        {
-            self.give_back(session, writing, before).await?;
-        }
-        received
-    }
-
-    async fn receive_after<S>(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        writing: Writing,
-        before: Before,
-        chunk: Chunk,
-        mut body: S,
-    ) -> Result<Received, UploadError>
-    where
-        S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
-    {
         let mut writer = Writer::new(self, session, writing);
         let mut received = 0_u64;
         let ending = loop {
@@ -116,11 +101,22 @@ impl Inner {
                     if chunk.length.is_some_and(|announced| received > announced) {
                         break Ending::Complete;
                     }
-                    writer = writer.push(bytes).await?;
+                    writer = match writer.push(bytes).await {
+                        Ok(writer) => writer,
+                        Err(failed) => return Err(self.refused(session, failed, before).await.into()),
+                    };
                 }
             }
         };
-        let came = writer.finish(before).await?;
+        let (writing, last) = match writer.finish().await {
+            Ok(came) => came,
+            Err(failed) => return Err(self.refused(session, failed, before).await.into()),
+        };
+        let came = Received {
+            writing,
+            last,
+            before,
+        };
         match (ending, chunk.length) {
             (Ending::Interrupted(source), _) => {
                 let writing = self.write_last(session, came).await?;
@@ -165,11 +161,29 @@ impl Inner {
         let (writing, written) = self.write_batch(session, came.writing, &came.last);
         match written {
             Ok(()) => Ok(writing),
-            Err(fault @ Fault::Full { .. }) => {
-                self.give_back_here(session, writing, came.before)?;
-                Err(fault)
-            }
-            Err(fault) => Err(fault),
+            Err(fault) => Err(self.refused_here(session, Failed { writing, fault }, came.before)),
+        }
+    }
+
+    async fn refused(self: &Arc<Self>, session: &Arc<Session>, failed: Failed, before: Before) -> Fault {
+        let session = Arc::clone(session);
+        let refused = move |inner: &Arc<Self>| Ok(inner.refused_here(&session, failed, before));
+        self.changing(refused).await.unwrap_or_else(|fault: Fault| fault)
+    }
+
+    /// A request that the volume has no room for gives its bytes back before anybody else may write to the session.
+    pub(super) fn refused_here(
+        &self,
+        session: &Session,
+        Failed { writing, fault }: Failed,
+        before: Before,
+    ) -> Fault {
+        match fault {
+            Fault::Full { .. } => self
+                .give_back_here(session, writing, before)
+                .err()
+                .unwrap_or(fault),
+            fault => fault,
         }
     }
 

@@ -90,7 +90,7 @@ impl Session {
     }
 }
 
-/// Some ten megabytes.
+/// Some ten megabytes. Those of predecessors come on top, as they are asked for.
 pub(super) const MOST_SESSIONS: usize = if cfg!(test) { 100 } else { 10_000 };
 
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Sessions {
         Arc::clone(sessions.get_or_insert(id, || Arc::new(session)))
     }
 
-    /// One that has to give way, if there are too many; none that somebody writes to right now.
+    /// One that has to give way to a new one, if there are too many; none that somebody writes to right now.
     pub(super) fn surplus(&self) -> Option<(Arc<Session>, Writing)> {
         let sessions = lock(&self.0);
         if sessions.len() <= MOST_SESSIONS {

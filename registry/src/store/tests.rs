@@ -12,6 +12,7 @@ mod deletion;
 mod faults;
 mod finishing;
 mod fsck;
+mod full_uploads;
 mod holds;
 mod idle_uploads;
 mod links;

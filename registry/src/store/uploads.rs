@@ -58,7 +58,10 @@ impl Store {
                 .disk
                 .write_new(&path, text.as_bytes())
                 .inspect_err(|_| drop(inner.disk.discard(&path)))?;
-            inner.remember(Session::new(id.clone(), record, 0));
+            inner.sessions.insert(Session::new(id.clone(), record, 0));
+            if let Some((surplus, writing)) = inner.sessions.surplus() {
+                drop(inner.discard(&surplus.id, Some(writing))); // what stays behind expires
+            }
             Ok(id)
         };
         self.inner.changing(work).await
@@ -165,22 +168,13 @@ impl Inner {
                 });
             }
         };
-        let session = self.remember(Session::new(id.clone(), record, offset));
+        let session = self.sessions.insert(Session::new(id.clone(), record, offset));
         // Another request may have finished it between the two reads.
         if !exists(&self.keys.upload_record(id))? {
             self.sessions.remove(id);
             return Ok(None);
         }
         Ok(Some(session))
-    }
-
-    /// Another may give way to it.
-    fn remember(&self, session: Session) -> Arc<Session> {
-        let session = self.sessions.insert(session);
-        if let Some((surplus, writing)) = self.sessions.surplus() {
-            drop(self.discard(&surplus.id, Some(writing))); // what stays behind expires
-        }
-        session
     }
 
     /// The file of a session, which stays open until the session rests.

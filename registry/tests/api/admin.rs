@@ -77,7 +77,7 @@ async fn a_stopped_registry_leaves_no_socket_and_the_command_says_that_none_runs
         "{sentence}"
     );
     assert!(
-        sentence.ends_with("where it is\n"),
+        sentence.ends_with("and is asked with --server\n"),
         "the remedy comes last: {sentence}"
     );
 }

@@ -10,7 +10,7 @@ use crate::store::session::{Session, Writing};
 use crate::store::uploads::BATCH_BYTES;
 use crate::store::{Inner, joined};
 
-use super::{Before, Received};
+use super::Failed;
 
 /// Collects a batch while the one before is being written.
 pub(super) struct Writer {
@@ -26,13 +26,13 @@ enum State {
 }
 
 impl State {
-    async fn settled(self) -> Result<Writing, Fault> {
+    async fn settled(self) -> Result<Writing, Failed> {
         match self {
             Self::Idle(writing) => Ok(writing),
-            Self::Busy(task) => {
-                let (writing, result) = joined(task).await;
-                result.map(|()| writing)
-            }
+            Self::Busy(task) => match joined(task).await {
+                (writing, Ok(())) => Ok(writing),
+                (writing, Err(fault)) => Err(Failed { writing, fault }),
+            },
         }
     }
 }
@@ -47,7 +47,7 @@ impl Writer {
         }
     }
 
-    pub(super) async fn push(mut self, bytes: Bytes) -> Result<Self, Fault> {
+    pub(super) async fn push(mut self, bytes: Bytes) -> Result<Self, Failed> {
         self.batch.push(bytes);
         if self.batch.bytes >= BATCH_BYTES {
             self.flush().await
@@ -56,17 +56,16 @@ impl Writer {
         }
     }
 
-    pub(super) async fn finish(self, before: Before) -> Result<Received, Fault> {
-        Ok(Received {
-            before,
-            writing: self.state.settled().await?,
-            last: self.batch.into_pieces(),
-        })
+    pub(super) async fn finish(self) -> Result<(Writing, Vec<Bytes>), Failed> {
+        Ok((self.state.settled().await?, self.batch.into_pieces()))
     }
 
-    async fn flush(self) -> Result<Self, Fault> {
+    async fn flush(self) -> Result<Self, Failed> {
         let writing = self.state.settled().await?;
-        let permit = self.inner.permit().await?;
+        let permit = match self.inner.permit().await {
+            Ok(permit) => permit,
+            Err(fault) => return Err(Failed { writing, fault }),
+        };
         let (inner, session) = (Arc::clone(&self.inner), Arc::clone(&self.session));
         let batch = self.batch.into_pieces();
         let task = tokio::task::spawn_blocking(move || {

@@ -113,66 +113,6 @@ async fn failed_fsync_makes_the_store_read_only_until_it_is_opened_again() {
 }
 
 #[tokio::test]
-async fn upload_that_met_a_full_volume_goes_on_where_it_was() {
-    let volume = Volume::new();
-    let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
-    let name = repository("a");
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
-        .await
-        .unwrap();
-    armed.store(1, Ordering::SeqCst);
-    let refused = store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"two"]))
-        .await;
-    assert!(matches!(refused, Err(UploadError::Fault(Fault::Full { .. }))));
-    armed.store(NOTHING, Ordering::SeqCst);
-    assert_eq!(store.upload_status(&name, &id).await.unwrap().offset, 4);
-    let digest = digest_of(b"one two");
-    let rest = Chunk {
-        at: Some(4),
-        length: Some(3),
-    };
-    store
-        .upload_finish(&name, &id, &digest, rest, body(&[b"two"]))
-        .await
-        .unwrap();
-    assert_eq!(read_blob(&store, &name, &digest).await, b"one two");
-}
-
-#[tokio::test]
-async fn request_that_a_full_volume_refuses_gives_its_bytes_back() {
-    let volume = Volume::new();
-    let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
-    let name = repository("a");
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
-        .await
-        .unwrap();
-    // the third piece comes when the first is written, and the last is less than a batch
-    for last in [2, 3] {
-        let arming = Arc::clone(&armed);
-        let pieces = stream::iter(0..=last).map(move |number| {
-            let bytes = if number == 3 { 1 << 10 } else { 300 << 10 };
-            arming.store(if number == last { ONCE } else { NOTHING }, Ordering::SeqCst);
-            Ok(Bytes::from(vec![1; bytes]))
-        });
-        let refused = store.upload_append(&name, &id, Chunk::default(), pieces).await;
-        let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
-        assert!(is_full, "{refused:?}");
-        let kept = std::fs::metadata(volume.keys().upload_data(&id)).unwrap();
-        assert_eq!(kept.len(), 4);
-    }
-    let digest = digest_of(b"one two");
-    store
-        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"two"]))
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
 async fn too_many_open_files_fail_that_write_only_and_change_nothing() {
     let volume = Volume::new();
     let (store, armed) = open_failing(&volume, Step::OpenDirectory, "", EMFILE).await;

@@ -105,6 +105,24 @@ async fn of_too_many_sessions_the_one_that_rests_longest_gives_way_and_none_that
 }
 
 #[tokio::test]
+async fn session_of_a_predecessor_that_is_asked_for_takes_no_place_of_another() {
+    let volume = Volume::new();
+    let (predecessor, name) = (volume.open().await, repository("a"));
+    let old = predecessor.upload_start(&name, None).await.unwrap();
+    predecessor.close().await;
+    let store = volume.open().await;
+    let longest = store.upload_start(&name, None).await.unwrap();
+    for _ in 1..MOST_SESSIONS {
+        store.upload_start(&name, None).await.unwrap();
+    }
+    for id in [&old, &longest] {
+        store.upload_status(&name, id).await.unwrap();
+    }
+    let open = store.stats().await.unwrap().open_uploads;
+    assert_eq!(open, MOST_SESSIONS as u64 + 1);
+}
+
+#[tokio::test]
 async fn record_that_cannot_be_read_keeps_no_other_session_from_expiring() {
     let volume = Volume::new();
     let options = StoreOptions {
