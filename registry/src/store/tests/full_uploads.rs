@@ -1,6 +1,8 @@
 //! Uploads that find no room: what a session is afterwards.
 
-use super::disk::Step;
+use std::sync::mpsc;
+
+use super::disk::{Act, Effect, Seam, Step, lock};
 use super::faults::{ENOSPC, NOTHING, ONCE, open_failing};
 use super::*;
 
@@ -64,19 +66,36 @@ async fn request_that_a_full_volume_refuses_gives_its_bytes_back() {
         .unwrap();
 }
 
+/// Refuses the first write to an upload once it is told to go on.
+struct FullWhenTold(Mutex<Option<mpsc::Receiver<()>>>);
+
+impl Seam for FullWhenTold {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        if matches!(effect, Effect::Write { path, .. } if path.extension().is_some_and(|it| it == "data"))
+            && let Some(told) = lock(&self.0).take()
+        {
+            told.recv().unwrap();
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        act()
+    }
+}
+
 #[tokio::test]
 async fn bytes_that_came_after_a_refused_request_are_not_given_back_with_its_own() {
     let volume = Volume::new();
-    let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
+    let (go_on, told) = mpsc::channel();
+    let seam = Box::new(FullWhenTold(Mutex::new(Some(told))));
+    let store = Store::open_through(volume.options(), seam).await.unwrap();
     let name = repository("a");
     let id = store.upload_start(&name, None).await.unwrap();
-    armed.store(ONCE, Ordering::SeqCst);
     let append = async || {
         let piece = body(&[b"two"]);
         store.upload_append(&name, &id, Chunk::default(), piece).await
     };
     let mut first = Box::pin(append());
     assert!(futures::poll!(&mut first).is_pending()); // its thread meets the full volume; nobody hears of it yet
+    go_on.send(()).unwrap();
     while let Err(error) = append().await {
         assert!(matches!(error, UploadError::Busy { .. }), "{error}");
         tokio::task::yield_now().await;
