@@ -120,7 +120,7 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
 }
 
 /// What the actors keep and what collections have not taken yet needs more than that, every now and then.
-const SMALL: &str = "mount -t tmpfs -o size=1400k,nr_inodes=4000 tmpfs \"$1\"";
+const SMALL: &str = "mount -t tmpfs -o size=950k,nr_inodes=4000 tmpfs \"$1\"";
 /// In the end it is full of uploads that were cut off: they go after days.
 const CUTS_OF_A_VOLUME: u64 = 25;
 
