@@ -6,21 +6,31 @@ use super::disk::{Act, Effect, Seam, Step, lock};
 use super::faults::{ENOSPC, NOTHING, ONCE, open_failing};
 use super::*;
 
+/// An upload that has four bytes.
+async fn begun(store: &Store, name: &RepositoryName) -> UploadId {
+    let id = store.upload_start(name, None).await.unwrap();
+    store
+        .upload_append(name, &id, Chunk::default(), body(&[b"one "]))
+        .await
+        .unwrap();
+    id
+}
+
+fn is_full<T>(refused: &Result<T, UploadError>) -> bool {
+    matches!(refused, Err(UploadError::Fault(Fault::Full { .. })))
+}
+
 #[tokio::test]
 async fn upload_that_met_a_full_volume_goes_on_where_it_was() {
     let volume = Volume::new();
     let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
     let name = repository("a");
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
-        .await
-        .unwrap();
+    let id = begun(&store, &name).await;
     armed.store(1, Ordering::SeqCst);
     let refused = store
         .upload_append(&name, &id, Chunk::default(), body(&[b"two"]))
         .await;
-    assert!(matches!(refused, Err(UploadError::Fault(Fault::Full { .. }))));
+    assert!(is_full(&refused), "{refused:?}");
     armed.store(NOTHING, Ordering::SeqCst);
     assert_eq!(store.upload_status(&name, &id).await.unwrap().offset, 4);
     let digest = digest_of(b"one two");
@@ -40,11 +50,7 @@ async fn request_that_a_full_volume_refuses_gives_its_bytes_back() {
     let volume = Volume::new();
     let (store, armed) = open_failing(&volume, Step::Write, ".data", ENOSPC).await;
     let name = repository("a");
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
-        .await
-        .unwrap();
+    let id = begun(&store, &name).await;
     // the third piece comes when the first is written, and the last is less than a batch
     for last in [2, 3] {
         let arming = Arc::clone(&armed);
@@ -54,8 +60,7 @@ async fn request_that_a_full_volume_refuses_gives_its_bytes_back() {
             Ok(Bytes::from(vec![1; bytes]))
         });
         let refused = store.upload_append(&name, &id, Chunk::default(), pieces).await;
-        let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
-        assert!(is_full, "{refused:?}");
+        assert!(is_full(&refused), "{refused:?}");
         let kept = std::fs::metadata(volume.keys().upload_data(&id)).unwrap();
         assert_eq!(kept.len(), 4);
     }
@@ -101,8 +106,7 @@ async fn bytes_that_came_after_a_refused_request_are_not_given_back_with_its_own
         tokio::task::yield_now().await;
     }
     let refused = first.await;
-    let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
-    assert!(is_full, "{refused:?}");
+    assert!(is_full(&refused), "{refused:?}");
     assert_eq!(offset(&store, &name, &id).await, 3);
 }
 
@@ -111,11 +115,7 @@ async fn last_request_that_finds_no_room_for_its_link_can_be_made_again() {
     let volume = Volume::new();
     let (store, armed) = open_failing(&volume, Step::Write, "/tmp/", ENOSPC).await;
     let (name, digest) = (repository("a"), digest_of(b"one two"));
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"one "]))
-        .await
-        .unwrap();
+    let id = begun(&store, &name).await;
     let finish = async || {
         let last = body(&[b"two"]);
         store
@@ -124,8 +124,7 @@ async fn last_request_that_finds_no_room_for_its_link_can_be_made_again() {
     };
     armed.store(1, Ordering::SeqCst);
     let refused = finish().await;
-    let is_full = matches!(refused, Err(UploadError::Fault(Fault::Full { .. })));
-    assert!(is_full, "{refused:?}");
+    assert!(is_full(&refused), "{refused:?}");
     armed.store(NOTHING, Ordering::SeqCst);
     assert_eq!(offset(&store, &name, &id).await, 4);
     finish().await.unwrap();
