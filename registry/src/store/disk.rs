@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::durable::Durable;
+use self::spares::Spares;
 use super::error::{Fault, ReadOnlyReason};
 
 mod aside;
@@ -21,18 +22,21 @@ mod durable;
 mod prepared;
 mod remove;
 mod seam;
+mod spares;
 
 pub(super) use aside::is_record;
 pub(super) use prepared::Prepared;
 #[cfg(test)]
 pub(super) use seam::Step;
 pub(super) use seam::{Act, Direct, Effect, Seam};
+pub(super) use spares::is_spare;
 
 pub(super) struct Disk {
     root: PathBuf,
     temporary: PathBuf,
     next_temporary: AtomicU64,
     durable: Durable,
+    spares: Spares,
     /// Directories from which something was removed that need not be durable yet.
     unsynced: Mutex<BTreeSet<PathBuf>>,
     read_only: Mutex<Option<ReadOnlyReason>>,
@@ -54,6 +58,7 @@ impl Disk {
             temporary,
             next_temporary: AtomicU64::new(0),
             durable: Durable::default(),
+            spares: Spares::default(),
             unsynced: Mutex::default(),
             read_only: Mutex::default(),
             seam,

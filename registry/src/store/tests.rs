@@ -25,6 +25,7 @@ mod referrers;
 mod renewal;
 mod reserve;
 mod scrub;
+mod session_records;
 mod several_tags;
 mod uploads;
 mod whole_deletion;

@@ -56,7 +56,7 @@ impl Store {
             // a full volume may have room for the file and none for what is in it
             inner
                 .disk
-                .write_new(&path, text.as_bytes())
+                .write_again(&path, text.as_bytes())
                 .inspect_err(|_| drop(inner.disk.discard(&path)))?;
             inner.sessions.insert(Session::new(id.clone(), record, 0));
             if let Some((surplus, writing)) = inner.sessions.surplus() {
@@ -198,7 +198,7 @@ impl Inner {
             writing.is_over = true;
             writing.file = None;
         }
-        self.disk.discard(&self.keys.upload_record(id))?;
+        self.disk.put_by(&self.keys.upload_record(id))?;
         self.disk.discard(&self.keys.upload_data(id))?;
         self.sessions.remove(id); // last: as long as there are files, who asks finds it here
         Ok(())

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use portolan_oci::{Algorithm, Digest, Hasher};
 
+use crate::store::disk::is_spare;
 use crate::store::error::Fault;
 use crate::store::from_disk::{forget_pages, is_remembered};
 use crate::store::links::names_in;
@@ -25,7 +26,9 @@ impl Look<'_> {
             progress(look.examined.blobs);
         });
         let temporary = names_in(&self.keys.temporary()).unwrap_or_default();
-        let left = temporary.iter().filter(|name| *name != PROBE);
+        let left = temporary
+            .iter()
+            .filter(|name| *name != PROBE && !is_spare(name.as_ref()));
         self.leftovers.temporary = left.count() as u64;
         self.leftovers.uploads = entries(&self.keys.uploads()).div_ceil(2);
         self.leftovers.quarantined = entries(&self.keys.quarantine());
