@@ -33,6 +33,7 @@ use portolan_registry::store::fsck::{FsckOptions, check};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{Actor, Tally};
@@ -60,16 +61,16 @@ fn actors(seed: u64) -> Vec<Actor> {
         .collect()
 }
 
-/// Lets all actors work, and somebody collect garbage, until told to stop or until the server is gone. Tells when a
-/// collection has come to its end.
+/// Lets all actors work, and somebody collect garbage, until told to stop or until the server is gone. Tells what the
+/// collections that have come to their end have done.
 async fn work(
     actors: Vec<Actor>,
     target: SocketAddr,
     socket: PathBuf,
     stop: &CancellationToken,
-    collected: &CancellationToken,
+    so_far: watch::Sender<Runs>,
 ) -> (Vec<Actor>, Runs) {
-    let collecting = collector::collect_again_and_again(socket, stop.clone(), collected.clone());
+    let collecting = collector::collect_again_and_again(socket, stop.clone(), so_far);
     let collector = tokio::spawn(collecting);
     let tasks: Vec<_> = actors
         .into_iter()
@@ -151,11 +152,12 @@ async fn cut(cuts: u64, seed: u64, volume: &Path, start: impl Fn() -> Server) ->
         // A collection gives way to whoever works: beside one alone it comes to its end, and the next one is cut off.
         let is_calm = cut % 2 == 1;
         let resting = actors.split_off(if is_calm { 1 } else { ACTORS });
-        let collected = CancellationToken::new();
-        let working = work(actors, server.target, server.socket.clone(), &stop, &collected);
+        let (so_far, mut collected) = watch::channel(Runs::default());
+        let working = work(actors, server.target, server.socket.clone(), &stop, so_far);
         let killing = async {
             if is_calm {
-                drop(tokio::time::timeout(Duration::from_secs(5), collected.cancelled()).await);
+                let ended = collected.wait_for(|runs| runs.ended > 0);
+                drop(tokio::time::timeout(Duration::from_secs(5), ended).await);
             }
             let requests = sent(server.target) + more;
             let latest = Instant::now() + Duration::from_secs(2);
@@ -194,19 +196,19 @@ async fn every_digest_is_right_under_pushes_pulls_deletes_and_collections() {
     );
     let volume = volume();
     let mut server = Server::start(volume.path());
-    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+    let (stop, (so_far, collected)) = (CancellationToken::new(), watch::channel(Runs::default()));
     let stopping = async {
         // Longer where the machine is so busy that little is done.
         let least = Instant::now() + Duration::from_secs(seconds);
-        let latest = least + Duration::from_mins(1);
-        let is_done = || sent(server.target) >= 1_000 && ended.is_cancelled();
+        let latest = least + Duration::from_mins(2);
+        let is_done = || sent(server.target) >= 1_000 && collected.borrow().have_freed_all_kinds();
         while Instant::now() < least || !is_done() && Instant::now() < latest {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.cancel();
     };
     let ((mut actors, runs), ()) = tokio::join!(
-        work(actors(seed), server.target, server.socket.clone(), &stop, &ended),
+        work(actors(seed), server.target, server.socket.clone(), &stop, so_far),
         stopping
     );
     verify(&mut actors, server.target).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portolan_registry::admin::Line;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{Answer, Stopped, administer};
@@ -58,11 +59,11 @@ impl Runs {
 }
 
 /// Asks for one collection after the other, also of untagged manifests, until told to stop or until the server is gone.
-/// `ended` is told at the end of each.
+/// At the end of each `so_far` is told what all have come to.
 pub(crate) async fn collect_again_and_again(
     socket: PathBuf,
     stop: CancellationToken,
-    ended: CancellationToken,
+    so_far: watch::Sender<Runs>,
 ) -> Runs {
     let options = r#"{"grace": "0s", "untaggedAfter": "0s"}"#;
     let mut runs = Runs::default();
@@ -70,7 +71,7 @@ pub(crate) async fn collect_again_and_again(
         match administer(&socket, "/v1/gc", options.to_owned()).await {
             Ok(answer) => {
                 runs.count(&answer);
-                ended.cancel();
+                so_far.send_replace(runs);
             }
             Err(Stopped::CutOff) => {
                 runs.cut_off += 1;

@@ -301,6 +301,7 @@ async fn a_short_list_does_not_wait_for_all_of_a_long_one() {
         let mut of_short = pin!(listed(&store, &name, &short, &[]));
         assert!(poll!(&mut of_long).is_pending() && poll!(&mut of_short).is_pending());
         drop(given);
-        assert!(matches!(select(of_long, of_short).await, Either::Right(_)));
+        // The short one is asked first, or both could have ended when a busy machine comes to look.
+        assert!(matches!(select(of_short, of_long).await, Either::Left(_)));
     }
 }
