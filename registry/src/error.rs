@@ -204,7 +204,9 @@ impl From<BlobError> for ApiError {
         let message = error.to_string();
         match error {
             BlobError::Unknown { .. } => Self::new(ErrorCode::BlobUnknown, message),
-            BlobError::Referenced { .. } => Self::new(ErrorCode::Unsupported, message),
+            BlobError::Referenced { .. } | BlobError::PerhapsReferenced { .. } => {
+                Self::new(ErrorCode::Unsupported, message)
+            }
             BlobError::Fault(fault) => fault.into(),
         }
     }
@@ -238,7 +240,9 @@ impl From<ManifestError> for ApiError {
             ManifestError::PreconditionFailed { .. } => {
                 Self::new(ErrorCode::Denied, message).with_status(StatusCode::PRECONDITION_FAILED)
             }
-            ManifestError::Referenced { .. } => Self::new(ErrorCode::Unsupported, message),
+            ManifestError::Referenced { .. } | ManifestError::PerhapsReferenced { .. } => {
+                Self::new(ErrorCode::Unsupported, message)
+            }
             ManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -300,6 +304,11 @@ mod tests {
             AuthenticateError::Token(TokenError::Audience).into(),
             AuthenticateError::Token(TokenError::Expired).into(),
             BlobError::Unknown { digest: digest() }.into(),
+            BlobError::PerhapsReferenced {
+                digest: digest(),
+                by: digest(),
+            }
+            .into(),
             ListError::RepositoryUnknown.into(),
             ManifestError::RepositoryUnknown.into(),
             ManifestError::Unknown {
@@ -309,6 +318,11 @@ mod tests {
             ManifestError::DigestMismatch {
                 announced: digest(),
                 actual: digest(),
+            }
+            .into(),
+            ManifestError::PerhapsReferenced {
+                digest: digest(),
+                by: digest(),
             }
             .into(),
             ManifestError::ContentMissing {

@@ -13,6 +13,7 @@ use portolan_oci::{Algorithm, Digest, RepositoryName};
 
 use super::collect::Root;
 use super::content::BlobContent;
+use super::deletion::Users;
 use super::error::{BlobError, Fault};
 use super::links::{exists, read_link, visit_digests};
 use super::{Inner, Store, blocking};
@@ -92,7 +93,7 @@ impl Store {
         .await
     }
 
-    /// Takes a blob from a repository, unless a manifest of that repository needs it.
+    /// Takes a blob from a repository, unless a manifest of that repository needs it or may need it.
     pub async fn blob_delete(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
         let turn = self.inner.turns.scan().await;
         let permit = self.inner.permit().await?;
@@ -105,8 +106,12 @@ impl Store {
             if !exists(&link)? {
                 return Err(BlobError::Unknown { digest });
             }
-            if let Some(by) = inner.find_user_of(&repository, &digest, &strangers)? {
+            let users = inner.users_of_blob(&repository, &digest, &strangers)?;
+            if let Some(by) = users.known {
                 return Err(BlobError::Referenced { digest, by });
+            }
+            if let Some(by) = users.damaged.into_iter().next() {
+                return Err(BlobError::PerhapsReferenced { digest, by });
             }
             inner.disk.remove_file(&link)?;
             if let Some(directory) = link.parent() {
@@ -156,31 +161,31 @@ impl Inner {
         }
     }
 
-    /// The first manifest of a repository that needs a blob, by its digest or by another whose link leads to it.
-    fn find_user_of(
+    /// The manifests of a repository that need a blob, by its digest or by another whose link leads to it.
+    fn users_of_blob(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
         strangers: &HashSet<Digest>,
-    ) -> Result<Option<Digest>, Fault> {
-        let mut found = self.find_referrer_of(repository, digest, strangers)?;
+    ) -> Result<Users, Fault> {
+        let mut users = self.users_of(repository, digest, strangers)?;
         if digest.algorithm() != Algorithm::Sha256 {
-            return Ok(found); // nobody keeps content by another than that under a second one
+            return Ok(users); // nobody keeps content by another than that under a second one
         }
         visit_digests(&self.keys.layers(repository), &mut |other, _| {
-            if found.is_some() || other.algorithm() == digest.algorithm() {
+            if users.known.is_some() || other.algorithm() == digest.algorithm() {
                 return Ok(());
             }
             match read_link(&self.keys.layer_link(repository, &other), &other) {
                 Ok(Some(content)) if content == *digest => {
-                    found = self.find_referrer_of(repository, &other, &HashSet::new())?;
+                    users = self.users_of(repository, &other, &HashSet::new())?;
                     Ok(())
                 }
                 Ok(_) | Err(Fault::Damaged { .. }) => Ok(()),
                 Err(fault) => Err(fault),
             }
         })?;
-        Ok(found)
+        Ok(users)
     }
 
     fn find_source(

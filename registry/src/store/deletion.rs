@@ -9,22 +9,24 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName, Tag};
 
-use crate::manifest::{Manifest, References, stored_names};
+use crate::manifest::{Manifest, References};
 
 use super::collect::Root;
 use super::error::{Fault, ManifestError};
-use super::links::{digests_in, exists, read_link, tag_names};
+use super::links::{exists, tag_names};
 use super::precondition::Precondition;
 use super::{Inner, Store, blocking};
 
 mod record;
+mod users;
 
 use self::record::Deletion;
 pub(super) use self::record::complete_what_was_cut_off;
+pub(super) use self::users::Users;
 
 impl Store {
-    /// Removes a manifest and every tag that names it, unless an index of the repository needs it, or the client expects
-    /// that it is not there.
+    /// Removes a manifest and every tag that names it, unless an index of the repository needs it or may need it, or the
+    /// client expects that it is not there.
     pub async fn manifest_delete_if(
         &self,
         repository: &RepositoryName,
@@ -56,61 +58,6 @@ impl Store {
 }
 
 impl Inner {
-    /// Those manifests of a repository that certainly never need `digest`, if `link` is there at all: they were read, and
-    /// the bytes of a digest never change. Without locks, so that under them only the rest has to be read. It ends at
-    /// the first that does need it.
-    pub(super) async fn strangers_to(
-        self: &Arc<Self>,
-        link: PathBuf,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<HashSet<Digest>, Fault> {
-        let (inner, repository, digest) = (Arc::clone(self), repository.clone(), digest.clone());
-        blocking(move || {
-            let mut strangers = HashSet::new();
-            if !exists(&link)? {
-                return Ok(strangers);
-            }
-            for revision in digests_in(&inner.keys.revisions(&repository))? {
-                // what another registry has stored under another digest may be pushed again under this one
-                let link = inner.keys.revision_link(&repository, &revision);
-                if !matches!(read_link(&link, &revision), Ok(Some(content)) if content == revision) {
-                    continue;
-                }
-                match inner.read_manifest(&repository, &revision) {
-                    Ok(Some(manifest)) if stored_names(&manifest.bytes, &digest) => break,
-                    Ok(Some(_)) => {
-                        strangers.insert(revision);
-                    }
-                    Ok(None) | Err(_) => {} // gone, or to be healed by the next push
-                }
-            }
-            Ok(strangers)
-        })
-        .await
-    }
-
-    /// The first manifest of a repository that needs `digest`. Reads all but the `strangers`. One whose content is gone
-    /// can no longer be pulled, and needs nothing.
-    pub(super) fn find_referrer_of(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        strangers: &HashSet<Digest>,
-    ) -> Result<Option<Digest>, Fault> {
-        for revision in digests_in(&self.keys.revisions(repository))? {
-            if strangers.contains(&revision) {
-                continue;
-            }
-            match self.read_manifest(repository, &revision) {
-                Ok(Some(manifest)) if stored_names(&manifest.bytes, digest) => return Ok(Some(revision)),
-                Ok(_) | Err(Fault::Damaged { .. }) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(None)
-    }
-
     /// Refuses, or tells which tags go with the manifest.
     fn check_deletable(
         &self,
@@ -121,11 +68,15 @@ impl Inner {
         if !exists(&self.keys.revision_link(repository, digest))? {
             return Err(self.unknown_manifest(repository, digest.as_str())?);
         }
-        if let Some(by) = self.find_referrer_of(repository, digest, strangers)? {
-            return Err(ManifestError::Referenced {
-                digest: digest.clone(),
-                by,
-            });
+        let users = self.users_of(repository, digest, strangers)?;
+        if let Some(by) = users.known {
+            let digest = digest.clone();
+            return Err(ManifestError::Referenced { digest, by });
+        }
+        let possible = self.possible_users(repository, digest, users.damaged)?;
+        if let Some(by) = possible.into_iter().next() {
+            let digest = digest.clone();
+            return Err(ManifestError::PerhapsReferenced { digest, by });
         }
         Ok(self.tags_of(repository, digest)?)
     }

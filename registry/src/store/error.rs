@@ -128,6 +128,11 @@ pub enum BlobError {
     Unknown { digest: Digest },
     #[error("blob {digest} is used by manifest {by} of this repository: delete that first")]
     Referenced { digest: Digest, by: Digest },
+    /// What cannot be read may name it.
+    #[error(
+        "manifest {by} of this repository is damaged and may need blob {digest}: push {by} again, or delete it first"
+    )]
+    PerhapsReferenced { digest: Digest, by: Digest },
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -194,6 +199,11 @@ pub enum ManifestError {
     PreconditionFailed { reference: String },
     #[error("manifest {digest} is used by index {by} of this repository: delete that first")]
     Referenced { digest: Digest, by: Digest },
+    /// What cannot be read may name it.
+    #[error(
+        "manifest {by} of this repository is damaged and may need {digest}: push {by} again, or delete it first"
+    )]
+    PerhapsReferenced { digest: Digest, by: Digest },
     #[error(transparent)]
     Fault(#[from] Fault),
 }

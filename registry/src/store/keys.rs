@@ -80,6 +80,12 @@ impl Keys {
         self.own.join("quarantine")
     }
 
+    /// Where damaged content was moved first.
+    pub(super) fn quarantined(&self, content: &Digest) -> PathBuf {
+        let name = format!("{}-{}", content.algorithm(), content.hex());
+        self.quarantine().join(name)
+    }
+
     /// All subjects of a repository.
     pub(super) fn referrers_of(&self, repository: &RepositoryName) -> PathBuf {
         let mut path = self.own.join("referrers");

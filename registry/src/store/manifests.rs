@@ -309,6 +309,10 @@ impl Inner {
                 );
                 return Err(Fault::Damaged { path: link, problem });
             }
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let problem = format!("{error}: push it again");
+                return Err(Fault::Damaged { path, problem });
+            }
             Err(source) => {
                 return Err(Fault::Io {
                     action: "read",

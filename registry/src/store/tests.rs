@@ -8,6 +8,7 @@ mod collect;
 mod compatibility;
 mod concurrency;
 mod crash;
+mod damaged_manifests;
 mod deletion;
 mod faults;
 mod finishing;

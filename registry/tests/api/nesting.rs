@@ -47,3 +47,33 @@ async fn a_child_of_an_index_is_kept_and_the_index_named() {
         .expect(202);
     registry.delete(&child).await.expect(202);
 }
+
+/// P11, P129, P130.
+#[tokio::test]
+async fn what_a_damaged_manifest_may_need_is_kept_and_that_manifest_named() {
+    let registry = open().await;
+    let image = registry.push_image("a", "v1", "layer").await;
+    let layer = registry.push_blob("a", b"layer").await;
+    let index = Manifest::index(&[&image]);
+    registry.put_manifest("a", "multi", &index).await.expect(201);
+    let hex = index.digest.hex();
+    let data = format!("volume/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+    std::fs::write(registry.directory.path().join(data), "rotten").unwrap();
+    let of_index = format!("/v2/a/manifests/{}", index.digest);
+    let of_image = format!("/v2/a/manifests/{}", image.digest);
+    let loose = registry.push_blob("a", b"loose").await;
+    for (path, allow) in [
+        (&of_image, "GET, HEAD, PUT"),
+        (&format!("/v2/a/blobs/{loose}"), "GET, HEAD"),
+    ] {
+        let refused = registry.delete(path).await.expect(405);
+        assert_eq!(refused.code(), "UNSUPPORTED");
+        assert_eq!(refused.header("allow"), allow);
+        let remedy = format!("push {} again, or delete it first", index.digest);
+        assert!(refused.text().contains(&remedy), "{refused:?}");
+        registry.get(path).await.expect(200);
+    }
+    registry.delete(&of_index).await.expect(202);
+    registry.delete(&of_image).await.expect(202);
+    registry.delete(&format!("/v2/a/blobs/{layer}")).await.expect(202);
+}

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use super::*;
+use crate::store::deletion::Users;
 
 async fn strangers_to(store: &Store, name: &RepositoryName, blob: &Digest) -> HashSet<Digest> {
     let link = store.inner.keys.layer_link(name, blob);
@@ -21,9 +22,12 @@ async fn what_was_read_before_the_locks_is_not_read_under_them() {
     let data = store.inner.keys.blob(&image);
     fs::remove_file(&data).unwrap();
     fs::create_dir(&data).unwrap(); // reading it is a fault from now on
-    let found = store.inner.find_referrer_of(&name, &loose, &strangers);
-    assert!(matches!(found, Ok(None)), "{found:?}");
-    let found = store.inner.find_referrer_of(&name, &loose, &HashSet::new());
+    let found = store.inner.users_of(&name, &loose, &strangers);
+    assert!(
+        found.as_ref().is_ok_and(|it| *it == Users::default()),
+        "{found:?}"
+    );
+    let found = store.inner.users_of(&name, &loose, &HashSet::new());
     assert!(matches!(found, Err(Fault::Io { .. })), "{found:?}");
 }
 
@@ -40,12 +44,12 @@ async fn manifest_that_comes_or_is_healed_behind_the_first_look_is_seen_under_th
     let strangers = strangers_to(&store, &name, &layer).await;
     assert_eq!(strangers.len(), 0);
     put(&store, &name, "healed", &document).await.unwrap();
-    let found = store.inner.find_referrer_of(&name, &layer, &strangers);
-    assert_eq!(found.unwrap(), Some(healed.clone()));
+    let found = store.inner.users_of(&name, &layer, &strangers);
+    assert_eq!(found.unwrap().known, Some(healed.clone()));
     store.manifest_delete(&name, &healed).await.unwrap();
 
     let strangers = strangers_to(&store, &name, &layer).await;
     let come = put(&store, &name, "come", &document).await.unwrap();
-    let found = store.inner.find_referrer_of(&name, &layer, &strangers);
-    assert_eq!(found.unwrap(), Some(come));
+    let found = store.inner.users_of(&name, &layer, &strangers);
+    assert_eq!(found.unwrap().known, Some(come));
 }
