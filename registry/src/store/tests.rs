@@ -149,6 +149,18 @@ fn digest_of(bytes: &[u8]) -> Digest {
     Digest::of(Algorithm::Sha256, bytes)
 }
 
+fn by(reference: &str) -> Reference {
+    reference.parse().unwrap()
+}
+
+/// A collection of what nothing names, however young it is.
+fn without_grace() -> CollectOptions {
+    CollectOptions {
+        grace: Duration::ZERO,
+        ..CollectOptions::default()
+    }
+}
+
 /// A body that arrives in pieces.
 fn body(pieces: &[&[u8]]) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + Unpin + use<> {
     let pieces: Vec<_> = pieces

@@ -19,9 +19,8 @@ use super::*;
 /// Everything that nobody can reach goes at once.
 fn at_once() -> CollectOptions {
     CollectOptions {
-        grace: Duration::ZERO,
         untagged_after: Some(Duration::ZERO),
-        ..CollectOptions::default()
+        ..without_grace()
     }
 }
 

@@ -172,11 +172,7 @@ async fn collection_keeps_what_is_not_deleted() {
         let it = Fixture::new().await;
         let damaged = it.push("damaged").await;
         damage.done(&it.store, &it.name, &damaged).await;
-        let options = CollectOptions {
-            grace: Duration::ZERO,
-            ..CollectOptions::default()
-        };
-        match it.store.collect(options, |_| {}).await {
+        match it.store.collect(without_grace(), |_| {}).await {
             Ok(report) => assert!(report.warnings[0].contains(damaged.as_str()), "{damage:?}"),
             Err(refused) => assert!(refused.to_string().contains("is damaged"), "{refused}"),
         }

@@ -5,6 +5,28 @@ use futures::channel::mpsc;
 use super::*;
 use crate::store::session::MOST_SESSIONS;
 
+async fn open_a_day_later(volume: &Volume) -> Store {
+    let options = StoreOptions {
+        clock: Arc::new(|| now() + Duration::from_hours(25)),
+        ..volume.options()
+    };
+    Store::open(options).await.unwrap()
+}
+
+async fn begin(store: &Store) -> UploadId {
+    store.upload_start(&repository("a"), None).await.unwrap()
+}
+
+async fn append(store: &Store, id: &UploadId) {
+    let name = repository("a");
+    let appended = store.upload_append(&name, id, Chunk::default(), body(&[b"x"]));
+    appended.await.unwrap();
+}
+
+async fn open_uploads(store: &Store) -> u64 {
+    store.stats().await.unwrap().open_uploads
+}
+
 /// P79.
 #[tokio::test]
 async fn idle_sessions_expire_and_busy_ones_do_not() {
@@ -18,12 +40,9 @@ async fn idle_sessions_expire_and_busy_ones_do_not() {
     };
     let store = Store::open(options).await.unwrap();
     let name = repository("a");
-    let idle = store.upload_start(&name, None).await.unwrap();
-    let busy = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &idle, Chunk::default(), body(&[b"x"]))
-        .await
-        .unwrap();
+    let idle = begin(&store).await;
+    let busy = begin(&store).await;
+    append(&store, &idle).await;
     assert_eq!(store.expire_uploads().await.unwrap(), 0);
 
     let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(0);
@@ -52,19 +71,11 @@ async fn idle_sessions_expire_and_busy_ones_do_not() {
 #[tokio::test]
 async fn expired_sessions_of_a_predecessor_go_too() {
     let volume = Volume::new();
-    let name = repository("a");
     let store = volume.open().await;
-    let id = store.upload_start(&name, None).await.unwrap();
-    store
-        .upload_append(&name, &id, Chunk::default(), body(&[b"x"]))
-        .await
-        .unwrap();
+    let id = begin(&store).await;
+    append(&store, &id).await;
     drop(store);
-    let options = StoreOptions {
-        clock: Arc::new(|| now() + Duration::from_hours(25)),
-        ..volume.options()
-    };
-    let store = Store::open(options).await.unwrap();
+    let store = open_a_day_later(&volume).await;
     assert_eq!(store.expire_uploads().await.unwrap(), 1);
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
 }
@@ -75,7 +86,7 @@ async fn of_too_many_sessions_the_one_that_rests_longest_gives_way_and_none_that
     let volume = Volume::new();
     let store = volume.open().await;
     let name = repository("a");
-    let written = store.upload_start(&name, None).await.unwrap();
+    let written = begin(&store).await;
     let piece = vec![1_u8; 300 << 10];
     let endless = body(&[&piece]).chain(stream::pending());
     let (its_store, its_name, its_id) = (store.clone(), name.clone(), written.clone());
@@ -87,20 +98,19 @@ async fn of_too_many_sessions_the_one_that_rests_longest_gives_way_and_none_that
     while offset(&store, &name, &written).await == 0 {
         tokio::task::yield_now().await;
     }
-    let asked = store.upload_start(&name, None).await.unwrap();
-    let resting = store.upload_start(&name, None).await.unwrap();
+    let asked = begin(&store).await;
+    let resting = begin(&store).await;
     for _ in 3..MOST_SESSIONS {
-        store.upload_start(&name, None).await.unwrap();
+        begin(&store).await;
     }
     assert_eq!(offset(&store, &name, &asked).await, 0);
-    let newest = store.upload_start(&name, None).await.unwrap();
+    let newest = begin(&store).await;
     let gone = store.upload_status(&name, &resting).await;
     assert!(matches!(gone, Err(UploadError::Unknown)), "{gone:?}");
     for id in [&written, &asked, &newest] {
         store.upload_status(&name, id).await.unwrap();
     }
-    let open = store.stats().await.unwrap().open_uploads;
-    assert_eq!(open, MOST_SESSIONS as u64);
+    assert_eq!(open_uploads(&store).await, MOST_SESSIONS as u64);
     request.abort();
 }
 
@@ -108,33 +118,28 @@ async fn of_too_many_sessions_the_one_that_rests_longest_gives_way_and_none_that
 async fn session_of_a_predecessor_that_is_asked_for_takes_no_place_of_another() {
     let volume = Volume::new();
     let (predecessor, name) = (volume.open().await, repository("a"));
-    let old = predecessor.upload_start(&name, None).await.unwrap();
+    let old = begin(&predecessor).await;
     predecessor.close().await;
     let store = volume.open().await;
-    let longest = store.upload_start(&name, None).await.unwrap();
+    let longest = begin(&store).await;
     for _ in 1..MOST_SESSIONS {
-        store.upload_start(&name, None).await.unwrap();
+        begin(&store).await;
     }
     for id in [&old, &longest] {
         store.upload_status(&name, id).await.unwrap();
     }
-    let open = store.stats().await.unwrap().open_uploads;
-    assert_eq!(open, MOST_SESSIONS as u64 + 1);
+    assert_eq!(open_uploads(&store).await, MOST_SESSIONS as u64 + 1);
 }
 
 #[tokio::test]
 async fn record_that_cannot_be_read_keeps_no_other_session_from_expiring() {
     let volume = Volume::new();
-    let options = StoreOptions {
-        clock: Arc::new(|| now() + Duration::from_hours(25)),
-        ..volume.options()
-    };
-    let store = Store::open(options).await.unwrap();
+    let store = open_a_day_later(&volume).await;
     let unreadable = volume
         .keys()
         .upload_record(&portolan_oci::UploadId::from_random([0; 16]));
     std::fs::create_dir(&unreadable).unwrap();
-    store.upload_start(&repository("a"), None).await.unwrap();
+    begin(&store).await;
     assert_eq!(store.expire_uploads().await.unwrap(), 1);
     assert!(unreadable.exists());
 }

@@ -18,13 +18,15 @@ struct Damaged {
 }
 
 impl Damaged {
-    async fn new(damage: impl FnOnce(&Keys, &RepositoryName, &Digest, &Digest)) -> Self {
+    /// `links` are that which is to be damaged, and that whose text it gets.
+    async fn new(links: impl FnOnce(&Keys, &RepositoryName, &Digest, &Digest) -> (PathBuf, PathBuf)) -> Self {
         let (volume, name) = (Volume::new(), repository("a"));
         let store = volume.open().await;
         let image = push_image(&store, &name, "v1", "x").await;
         push_image(&store, &name, "v2", "other").await;
         let layer = digest_of(b"layer of x");
-        damage(&volume.keys(), &name, &image, &layer);
+        let (damaged, other) = links(&volume.keys(), &name, &image, &layer);
+        fs::copy(other, damaged).unwrap();
         Self {
             volume,
             store,
@@ -35,31 +37,25 @@ impl Damaged {
     }
 
     async fn with_layer() -> Self {
-        Self::new(|keys, name, _, layer| {
-            let other = fs::read(keys.layer_link(name, &digest_of(b"layer of other"))).unwrap();
-            fs::write(keys.layer_link(name, layer), other).unwrap();
-        })
-        .await
+        let other = digest_of(b"layer of other");
+        Self::new(|keys, name, _, layer| (keys.layer_link(name, layer), keys.layer_link(name, &other))).await
     }
 
     async fn with_manifest() -> Self {
-        Self::new(|keys, name, image, _| {
-            let other = fs::read(keys.tag_link(name, &tag("v2"))).unwrap();
-            fs::write(keys.revision_link(name, image), other).unwrap();
-        })
-        .await
+        let other = tag("v2");
+        Self::new(|keys, name, image, _| (keys.revision_link(name, image), keys.tag_link(name, &other))).await
     }
 
     async fn is_not_collected(&self) {
-        let options = CollectOptions {
-            grace: Duration::ZERO,
-            ..CollectOptions::default()
-        };
-        let refused = self.store.collect(options, |_| {}).await.unwrap_err();
+        let refused = self.store.collect(without_grace(), |_| {}).await.unwrap_err();
         assert!(refused.to_string().contains("is damaged: it holds"), "{refused}");
         for content in [&self.image, &self.layer] {
             assert!(self.volume.keys().blob(content).exists());
         }
+    }
+
+    fn found(&self) -> Vec<FindingKind> {
+        kinds(&checked(&self.volume, false))
     }
 
     async fn is_whole_when_pushed_again(&self) {
@@ -75,20 +71,13 @@ impl Damaged {
     }
 }
 
-fn by(reference: &str) -> Reference {
-    reference.parse().unwrap()
-}
-
 #[tokio::test]
 async fn blob_is_a_fault_until_it_is_pushed_again() {
     let it = Damaged::with_layer().await;
     assert!(is_damaged(it.store.blob_open(&it.name, &it.layer).await));
     let names_it = image(&it.layer, &[]);
     assert!(is_damaged(put(&it.store, &it.name, "v3", &names_it).await));
-    assert_eq!(
-        kinds(&checked(&it.volume, false)),
-        [FindingKind::ReferenceLost, FindingKind::LinkDamaged]
-    );
+    assert_eq!(it.found(), [FindingKind::ReferenceLost, FindingKind::LinkDamaged]);
     it.is_not_collected().await;
     it.is_whole_when_pushed_again().await;
 }
@@ -100,10 +89,7 @@ async fn manifest_is_a_fault_until_it_is_pushed_again() {
         assert!(is_damaged(it.store.manifest_read(&it.name, &reference).await));
         assert!(is_damaged(it.store.manifest_head(&it.name, &reference).await));
     }
-    assert_eq!(
-        kinds(&checked(&it.volume, false)),
-        [FindingKind::TagDangling, FindingKind::LinkDamaged]
-    );
+    assert_eq!(it.found(), [FindingKind::TagDangling, FindingKind::LinkDamaged]);
     it.is_not_collected().await;
     it.is_whole_when_pushed_again().await;
 }

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn by(reference: &str) -> Reference {
-    reference.parse().unwrap()
-}
-
 #[tokio::test]
 async fn pushed_manifest_is_read_back_byte_for_byte_by_tag_and_digest() {
     let volume = Volume::new();

@@ -177,9 +177,8 @@ async fn compare(store: &Store, model: &Model) {
 /// Removes what nobody can reach, and looks whether that and nothing else has gone.
 async fn collect_both(store: &Store, model: &mut Model, volume: &Volume, untagged: bool) {
     let options = CollectOptions {
-        grace: Duration::ZERO,
         untagged_after: untagged.then_some(Duration::ZERO),
-        ..CollectOptions::default()
+        ..without_grace()
     };
     let report = store.collect(options, |_| {}).await.unwrap();
     assert_eq!(report.warnings, Vec::<String>::new());

@@ -27,44 +27,69 @@ fn has_link(volume: &Volume, name: &RepositoryName, digest: &Digest) -> bool {
     volume.keys().layer_link(name, digest).exists()
 }
 
+/// Such a blob in a repository.
+struct TwoLinks {
+    volume: Volume,
+    store: Store,
+    name: RepositoryName,
+    pushed: Digest,
+    content: Digest,
+}
+
+impl TwoLinks {
+    async fn new() -> Self {
+        let (volume, name) = (Volume::new(), repository("a"));
+        let store = volume.open().await;
+        let (pushed, content) = push_as_sha512(&volume, &store, &name).await;
+        Self {
+            volume,
+            store,
+            name,
+            pushed,
+            content,
+        }
+    }
+
+    /// Pushes an image that names the blob by one of its digests.
+    async fn tag(&self, named: &Digest) -> Digest {
+        put_as(&self.store, &self.name, Some("v1"), &image(named, &[])).await
+    }
+
+    /// That by which it was pushed, and that of the content.
+    fn has_links(&self) -> [bool; 2] {
+        [&self.pushed, &self.content].map(|digest| has_link(&self.volume, &self.name, digest))
+    }
+}
+
 #[tokio::test]
 async fn both_stay_until_no_manifest_names_the_blob() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let name = repository("a");
-    let (pushed, content) = push_as_sha512(&volume, &store, &name).await;
-    put_as(&store, &name, Some("v1"), &image(&pushed, &[])).await;
-    let report = collect_at_once(&store).await;
+    let it = TwoLinks::new().await;
+    it.tag(&it.pushed).await;
+    let report = collect_at_once(&it.store).await;
     assert_eq!((report.candidates.links, report.freed.links), (0, 0));
-    assert!(has_link(&volume, &name, &pushed) && has_link(&volume, &name, &content));
-    store.tag_delete(&name, &tag("v1")).await.unwrap();
-    let report = collect_at_once(&store).await;
+    assert_eq!(it.has_links(), [true, true]);
+    it.store.tag_delete(&it.name, &tag("v1")).await.unwrap();
+    let report = collect_at_once(&it.store).await;
     assert_eq!((report.candidates.links, report.freed.links), (2, 2));
-    assert!(contents(&volume).is_empty());
+    assert!(contents(&it.volume).is_empty());
 }
 
 #[tokio::test]
 async fn that_of_the_content_stays_alone_when_nothing_names_the_other() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let name = repository("a");
-    let (pushed, content) = push_as_sha512(&volume, &store, &name).await;
-    put_as(&store, &name, Some("v1"), &image(&content, &[])).await;
-    collect_at_once(&store).await;
-    assert!(!has_link(&volume, &name, &pushed));
-    assert_eq!(read_blob(&store, &name, &content).await, BYTES);
+    let it = TwoLinks::new().await;
+    it.tag(&it.content).await;
+    collect_at_once(&it.store).await;
+    assert_eq!(it.has_links(), [false, true]);
+    assert_eq!(read_blob(&it.store, &it.name, &it.content).await, BYTES);
 }
 
 #[tokio::test]
 async fn young_link_keeps_the_old_one_of_the_content() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let name = repository("a");
-    let (pushed, content) = push_as_sha512(&volume, &store, &name).await;
-    age(&volume);
-    assert!(has_blob(&store, &name, &pushed).await); // which makes it young
-    collect_daily(&store, || {}).await;
-    assert!(has_link(&volume, &name, &pushed) && has_link(&volume, &name, &content));
+    let it = TwoLinks::new().await;
+    age(&it.volume);
+    assert!(has_blob(&it.store, &it.name, &it.pushed).await); // which makes it young
+    collect_daily(&it.store, || {}).await;
+    assert_eq!(it.has_links(), [true, true]);
 }
 
 /// What a client does with the blob while both links are to go.
@@ -139,21 +164,18 @@ async fn both_stay_when_a_client_asks_for_the_blob_or_names_or_mounts_it_at_any_
 
 #[tokio::test]
 async fn blob_is_not_deleted_by_one_digest_while_a_manifest_names_it_by_the_other() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let name = repository("a");
-    let (pushed, content) = push_as_sha512(&volume, &store, &name).await;
-    let manifest = put_as(&store, &name, Some("v1"), &image(&pushed, &[])).await;
-    for digest in [&pushed, &content] {
-        let refused = store.blob_delete(&name, digest).await;
+    let it = TwoLinks::new().await;
+    let manifest = it.tag(&it.pushed).await;
+    for digest in [&it.pushed, &it.content] {
+        let refused = it.store.blob_delete(&it.name, digest).await;
         assert!(
             matches!(&refused, Err(BlobError::Referenced { by, .. }) if *by == manifest),
             "{refused:?}"
         );
     }
-    store.manifest_delete(&name, &manifest).await.unwrap();
-    for digest in [&content, &pushed] {
-        store.blob_delete(&name, digest).await.unwrap();
+    it.store.manifest_delete(&it.name, &manifest).await.unwrap();
+    for digest in [&it.content, &it.pushed] {
+        it.store.blob_delete(&it.name, digest).await.unwrap();
     }
 }
 
