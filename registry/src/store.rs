@@ -26,8 +26,7 @@ mod keys;
 mod links;
 mod locks;
 mod manifests;
-mod names;
-mod naming;
+mod not_understood;
 mod open;
 mod precondition;
 mod receive;
@@ -46,6 +45,7 @@ mod tests;
 mod turns;
 mod upload_file;
 mod uploads;
+mod withdrawal;
 
 use std::fmt;
 use std::fs::File;

@@ -19,7 +19,6 @@ mod idle_uploads;
 mod links;
 mod manifests;
 mod model;
-mod naming;
 mod open;
 mod power_cut;
 mod referrers;
@@ -30,6 +29,7 @@ mod session_records;
 mod several_tags;
 mod uploads;
 mod whole_deletion;
+mod withdrawal;
 mod writeback;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use super::packed::{Key, key};
 use crate::store::Inner;
 use crate::store::error::Fault;
 use crate::store::links::{names_in, read_file, read_tag};
-use crate::store::names::visit_strange;
+use crate::store::not_understood::visit_not_understood;
 
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -55,7 +55,7 @@ impl Inner {
     /// Refuses a volume with something among the repositories that this version does not understand: what it refers to
     /// would be taken for garbage.
     pub(super) fn check_names(&self) -> Result<(), Fault> {
-        visit_strange(&self.keys, &mut |path, problem| {
+        visit_not_understood(&self.keys, &mut |path, problem| {
             Err(Fault::Damaged {
                 path,
                 problem: problem.into(),

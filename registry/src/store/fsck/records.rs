@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::store::links::{exists, read_file};
-use crate::store::names::visit_strange;
+use crate::store::not_understood::visit_not_understood;
 use crate::store::open::FORMAT;
 
 use super::look::Look;
@@ -59,7 +59,7 @@ impl Look<'_> {
 
     fn strange_names(&mut self) {
         let keys = self.keys;
-        let visited = visit_strange(keys, &mut |path, problem| {
+        let visited = visit_not_understood(keys, &mut |path, problem| {
             let what = path
                 .file_name()
                 .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Names on a volume that this version does not understand: directories come in, what is strange about them goes out;
+//! Names on a volume that this version does not understand: directories come in, places and what to do about them go out;
 //! blocking IO, reads only.
 
 use std::fs::{self, DirEntry};
@@ -22,7 +22,7 @@ const NO_ALGORITHM: &str = "links of this algorithm are not known, and what they
 type Found<'a> = &'a mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>;
 
 /// Goes through the repositories of a volume and tells what is not understood, with what to do about it.
-pub(super) fn visit_strange(keys: &Keys, found: Found<'_>) -> Result<(), Fault> {
+pub(super) fn visit_not_understood(keys: &Keys, found: Found<'_>) -> Result<(), Fault> {
     let mut waiting = vec![(keys.repositories(), String::new())];
     while let Some((directory, prefix)) = waiting.pop() {
         visit_entries(&directory, &mut |name, entry| {
