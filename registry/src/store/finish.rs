@@ -50,12 +50,18 @@ impl Store {
         let came = self.inner.receive(&session, writing, chunk, body).await?;
         // A kill may have left the record of a session whose bytes have become the blob already.
         let is_of_nothing = *digest == Digest::of(digest.algorithm(), b"");
-        if came.is_nothing() && !is_of_nothing && self.finished_before(repository, digest).await.is_ok() {
-            let discarded = self
-                .inner
-                .changing(move |inner| inner.discard(&session.id, Some(came.into_writing())));
-            drop(discarded.await); // what stays behind expires
-            return Ok(());
+        if came.is_nothing() && !is_of_nothing {
+            match self.finished_before(repository, digest).await {
+                Err(UploadError::Unknown) => {}
+                Err(fault) => return Err(fault),
+                Ok(()) => {
+                    let discarded = self
+                        .inner
+                        .changing(move |inner| inner.discard(&session.id, Some(came.into_writing())));
+                    drop(discarded.await); // what stays behind expires
+                    return Ok(());
+                }
+            }
         }
         let (of, named) = (Arc::clone(&session), digest.clone());
         let left = self.inner.changing(move |inner| {

@@ -32,33 +32,70 @@ async fn finish_that_is_repeated_gets_the_same_answer_and_one_of_nothing_is_unkn
     );
 }
 
+/// An upload that has become a blob, whose record a kill has left.
+struct Left {
+    volume: Volume,
+    store: Store,
+    name: RepositoryName,
+    id: UploadId,
+    digest: Digest,
+}
+
+impl Left {
+    async fn new() -> Self {
+        let (volume, name, digest) = (Volume::new(), repository("a"), digest_of(b"x"));
+        let store = volume.open().await;
+        let id = store.upload_start(&name, None).await.unwrap();
+        let record = volume.keys().upload_record(&id);
+        let left = std::fs::read(&record).unwrap();
+        let chunk = Chunk::default();
+        let finished = store.upload_finish(&name, &id, &digest, chunk, body(&[b"x"]));
+        finished.await.unwrap();
+        store.close().await;
+        std::fs::write(&record, left).unwrap();
+        Self {
+            store: volume.open().await,
+            volume,
+            name,
+            id,
+            digest,
+        }
+    }
+
+    async fn finish(&self, digest: &Digest) -> Result<(), UploadError> {
+        let (chunk, empty) = (Chunk::default(), body(&[]));
+        self.store
+            .upload_finish(&self.name, &self.id, digest, chunk, empty)
+            .await
+    }
+}
+
 /// P77.
 #[tokio::test]
 async fn finish_that_is_repeated_after_a_kill_gets_the_same_answer_though_the_record_was_left() {
-    let volume = Volume::new();
-    let store = volume.open().await;
-    let (name, digest) = (repository("a"), digest_of(b"x"));
-    let id = store.upload_start(&name, None).await.unwrap();
-    let record = volume.keys().upload_record(&id);
-    let left = std::fs::read(&record).unwrap();
-    store
-        .upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"x"]))
-        .await
-        .unwrap();
-    store.close().await;
-    std::fs::write(&record, left).unwrap();
-    let store = volume.open().await;
-    let finish = async |digest: &Digest| {
-        let empty = body(&[]);
-        store
-            .upload_finish(&name, &id, digest, Chunk::default(), empty)
-            .await
-    };
-    finish(&digest).await.unwrap();
-    assert!(!record.exists());
-    assert_eq!(read_blob(&store, &name, &digest).await, b"x");
-    let other = finish(&digest_of(b"y")).await;
+    let it = Left::new().await;
+    it.finish(&it.digest).await.unwrap();
+    assert!(!it.volume.keys().upload_record(&it.id).exists());
+    assert_eq!(read_blob(&it.store, &it.name, &it.digest).await, b"x");
+    let other = it.finish(&digest_of(b"y")).await;
     assert!(matches!(other, Err(UploadError::Unknown)), "{other:?}");
+}
+
+/// P77.
+#[tokio::test]
+async fn finish_that_is_repeated_hears_of_a_fault_and_may_be_repeated_again() {
+    let it = Left::new().await;
+    let link = it.volume.keys().layer_link(&it.name, &it.digest);
+    let aside = link.with_extension("aside");
+    std::fs::rename(&link, &aside).unwrap();
+    std::os::unix::fs::symlink(&link, &link).unwrap(); // nobody can read it
+    let refused = it.finish(&it.digest).await;
+    assert!(
+        matches!(refused, Err(UploadError::Fault(Fault::Io { .. }))),
+        "{refused:?}"
+    );
+    std::fs::rename(&aside, &link).unwrap();
+    it.finish(&it.digest).await.unwrap();
 }
 
 /// Has room for files and none for bytes.
