@@ -1,8 +1,9 @@
 //! Digests: `algorithm:encoded` text in, a value with a known algorithm out, and the hashing that makes one from bytes.
 //! Pure.
 //!
-//! The grammar of the specification is generic; only sha256 and sha512 are registered with a length, and only those are
-//! accepted. The error tells "not a digest" from "a digest of an algorithm that this registry does not know".
+//! The grammar of the specification is generic; accepted are sha256 and sha512, which it registers with a length, and
+//! sha384, which registry:2 takes beside them and may have stored. The error tells "not a digest" from "a digest of an
+//! algorithm that this registry does not know".
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +11,26 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-/// The hash algorithms that the image specification registers.
+/// The hash algorithms that this registry knows, in the order of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// The canonical algorithm; what a registry uses when the client does not say.
     Sha256,
+    /// Not registered by the image specification, but known to registry:2.
+    Sha384,
     /// Mandatory to implement since distribution-spec 1.1.1.
     Sha512,
 }
 
 impl Algorithm {
+    /// Each of them, in the order of their names.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
     /// The name in front of the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
             Self::Sha512 => "sha512",
         }
     }
@@ -32,6 +39,7 @@ impl Algorithm {
     pub fn hex_len(self) -> usize {
         match self {
             Self::Sha256 => 64,
+            Self::Sha384 => 96,
             Self::Sha512 => 128,
         }
     }
@@ -52,11 +60,10 @@ impl FromStr for Algorithm {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "sha256" => Ok(Self::Sha256),
-            "sha512" => Ok(Self::Sha512),
-            other => Err(DigestError::UnknownAlgorithm(other.to_owned())),
-        }
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == text)
+            .ok_or_else(|| DigestError::UnknownAlgorithm(text.to_owned()))
     }
 }
 
@@ -74,7 +81,7 @@ pub enum DigestError {
     #[error("\"{0}\" is not a digest: write algorithm:encoded, for example sha256:<64 hexadecimal digits>")]
     Grammar(String),
     /// Well-formed, of an algorithm that is not supported.
-    #[error("digest algorithm \"{0}\" is not supported: use sha256 or sha512")]
+    #[error("digest algorithm \"{0}\" is not supported: use sha256, sha384 or sha512")]
     UnknownAlgorithm(String),
     /// Known algorithm, but not as many lower-case hexadecimal digits as it needs.
     #[error(
@@ -109,6 +116,11 @@ impl Digest {
     /// The digest of these bytes of a hash.
     pub fn from_sha256(bytes: &[u8; 32]) -> Self {
         Self::join(Algorithm::Sha256, |text| push_hex(text, bytes))
+    }
+
+    /// The digest of these bytes of a hash.
+    pub fn from_sha384(bytes: &[u8; 48]) -> Self {
+        Self::join(Algorithm::Sha384, |text| push_hex(text, bytes))
     }
 
     /// The digest of these bytes of a hash.
@@ -204,6 +216,8 @@ impl<'de> Deserialize<'de> for Digest {
 pub enum Hasher {
     /// Running sha256.
     Sha256(sha2::Sha256),
+    /// Running sha384.
+    Sha384(sha2::Sha384),
     /// Running sha512.
     Sha512(sha2::Sha512),
 }
@@ -213,6 +227,7 @@ impl Hasher {
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha384 => Self::Sha384(sha2::Sha384::new()),
             Algorithm::Sha512 => Self::Sha512(sha2::Sha512::new()),
         }
     }
@@ -221,6 +236,7 @@ impl Hasher {
     pub fn algorithm(&self) -> Algorithm {
         match self {
             Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha384(_) => Algorithm::Sha384,
             Self::Sha512(_) => Algorithm::Sha512,
         }
     }
@@ -229,6 +245,7 @@ impl Hasher {
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
+            Self::Sha384(hash) => hash.update(bytes),
             Self::Sha512(hash) => hash.update(bytes),
         }
     }
@@ -237,6 +254,7 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         Digest::join(self.algorithm(), |text| match self {
             Self::Sha256(hash) => push_hex(text, &hash.finalize()),
+            Self::Sha384(hash) => push_hex(text, &hash.finalize()),
             Self::Sha512(hash) => push_hex(text, &hash.finalize()),
         })
     }
@@ -260,11 +278,14 @@ mod tests {
     #[test]
     fn hash_of_nothing_is_the_well_known_one() {
         assert_eq!(Digest::of(Algorithm::Sha256, b"").as_str(), EMPTY);
-        assert!(
-            Digest::of(Algorithm::Sha512, b"")
-                .as_str()
-                .starts_with("sha512:cf83e1357eefb8bd")
-        );
+        for (algorithm, begin) in [
+            (Algorithm::Sha384, "sha384:38b060a751ac9638"),
+            (Algorithm::Sha512, "sha512:cf83e1357eefb8bd"),
+        ] {
+            let digest = Digest::of(algorithm, b"");
+            assert!(digest.as_str().starts_with(begin), "{digest}");
+            assert_eq!(digest.as_str().parse(), Ok(digest));
+        }
     }
 
     #[test]

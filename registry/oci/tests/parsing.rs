@@ -54,7 +54,7 @@ proptest! {
     }
 
     #[test]
-    fn accepted_digests_are_an_algorithm_and_its_hexadecimal_digits(text in "(sha256|sha512|md5|sha256\\+b64)?:?[0-9a-fA-F]{60,130}") {
+    fn accepted_digests_are_an_algorithm_and_its_hexadecimal_digits(text in "(sha256|sha384|sha512|md5|sha256\\+b64)?:?[0-9a-fA-F]{60,130}") {
         if let Ok(digest) = text.parse::<Digest>() {
             prop_assert_eq!(digest.as_str(), &text);
             prop_assert_eq!(digest.hex().len(), digest.algorithm().hex_len());
@@ -64,7 +64,7 @@ proptest! {
 
     #[test]
     fn digest_does_not_depend_on_how_the_bytes_arrive(bytes in proptest::collection::vec(any::<u8>(), 0..300), cut in 0..300_usize) {
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for algorithm in Algorithm::ALL {
             let (before, after) = bytes.split_at(cut.min(bytes.len()));
             let mut hasher = Hasher::new(algorithm);
             hasher.update(before);

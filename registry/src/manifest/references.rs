@@ -42,7 +42,7 @@ impl Manifest {
 
 fn digests_in_text(text: &str) -> Vec<Digest> {
     let mut found = BTreeSet::new();
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+    for algorithm in Algorithm::ALL {
         for (at, name) in text.match_indices(algorithm.as_str()) {
             let end = at + name.len() + 1 + algorithm.hex_len();
             found.extend(text.get(at..end).and_then(|it| it.parse::<Digest>().ok()));
@@ -72,9 +72,11 @@ mod tests {
 
     #[test]
     fn of_what_is_not_understood_every_digest_counts() {
-        let (one, two) = (digest("1"), Digest::of(Algorithm::Sha512, b"2"));
-        let schema1 = format!(r#"{{"schemaVersion":1,"fsLayers":[{{"blobSum":"{one}"}}],"x":"{two}"}}"#);
-        assert_eq!(References::stored(schema1.as_bytes()).digests, [one.clone(), two]);
+        let [one, two, three] = Algorithm::ALL.map(|algorithm| Digest::of(algorithm, b"x"));
+        let schema1 =
+            format!(r#"{{"schemaVersion":1,"fsLayers":[{{"blobSum":"{one}"}}],"x":"{two}","y":"{three}"}}"#);
+        let found = References::stored(schema1.as_bytes()).digests;
+        assert_eq!(found, [one.clone(), two, three]);
         assert_eq!(
             References::stored(format!("not JSON {one}…").as_bytes()).digests,
             [one]

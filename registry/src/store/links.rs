@@ -1,9 +1,9 @@
 //! Link files: small texts that hold a digest. Paths come in, digests go out; blocking IO.
 //!
-//! Links are read, never inferred from their names: registry:2 keeps a blob that was pushed as sha512 under its sha256
-//! digest and writes that into `_layers/sha512/<hex>/link`. Nobody writes another digest of the same algorithm: that is
-//! damage. The one exception is an empty file, which a power cut leaves where registry 2.8 and 3.0 rewrote a link in place;
-//! there the name is all there is, and content is checked by name.
+//! Links are read, never inferred from their names: registry:2 keeps a blob that was pushed as sha384 or sha512 under its
+//! sha256 digest and writes that into `_layers/<algorithm>/<hex>/link`. Nobody writes another digest of the same
+//! algorithm: that is damage. The one exception is an empty file, which a power cut leaves where registry 2.8 and 3.0
+//! rewrote a link in place; there the name is all there is, and content is checked by name.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -195,7 +195,7 @@ pub(super) fn visit_digests(
     directory: &Path,
     visit: &mut dyn FnMut(Digest, u64) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+    for algorithm in Algorithm::ALL {
         visit_names(&directory.join(algorithm.as_str()), &mut |hex, inode| {
             Digest::from_parts(algorithm, hex).map_or(Ok(()), |digest| visit(digest, inode))
         })?;

@@ -16,7 +16,7 @@ const DANGLING: &str =
 const NO_REPOSITORY: &str =
     "it is not named like a repository, so what it refers to would be taken for garbage: move it away";
 const NO_TAG: &str = "it is not named like a tag, so what it names would be taken for garbage: move it away";
-const NO_ALGORITHM: &str = "links of this algorithm are not known, and what they refer to would be taken for garbage: push it again as sha256 or sha512, then move it away";
+const NO_ALGORITHM: &str = "links of this algorithm are not known, and what they refer to would be taken for garbage: push it again as sha256, sha384 or sha512, then move it away";
 
 /// Takes a place and what to do about it.
 type Found<'a> = &'a mut dyn FnMut(PathBuf, &'static str) -> Result<(), Fault>;
@@ -56,7 +56,7 @@ pub(super) fn visit_not_understood(keys: &Keys, found: Found<'_>) -> Result<(), 
 
 /// Links are only found below algorithms that this version knows.
 fn check_algorithms(directory: &Path, found: Found<'_>) -> Result<(), Fault> {
-    let known = [Algorithm::Sha256, Algorithm::Sha512].map(Algorithm::as_str);
+    let known = Algorithm::ALL.map(Algorithm::as_str);
     visit_entries(directory, &mut |name, entry| {
         if !known.contains(&name) && entry.path().is_dir() {
             return found(entry.path(), NO_ALGORITHM);

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use portolan_oci::Algorithm;
 use rustix::fs::Access;
 use tokio::sync::watch;
 
@@ -205,7 +206,9 @@ fn directories_to_check(keys: &Keys) -> Vec<PathBuf> {
         .collect();
     paths.push(keys.root().to_owned());
     paths.reverse();
-    paths.extend(["blobs", "blobs/sha256", "blobs/sha512", "repositories"].map(|name| shared.join(name)));
+    paths.push(keys.blobs());
+    paths.extend(Algorithm::ALL.map(|algorithm| keys.blobs().join(algorithm.as_str())));
+    paths.push(keys.repositories());
     let repositories = names_in(&keys.repositories()).unwrap_or_default();
     paths.extend(
         repositories

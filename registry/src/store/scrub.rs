@@ -115,7 +115,7 @@ impl Store {
             status.position.clone()
         };
         let mut noted = Instant::now();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for algorithm in Algorithm::ALL {
             for shard in 0..=u8::MAX {
                 for digest in self.shard(algorithm, shard).await? {
                     if after.as_ref().is_some_and(|after| !is_behind(&digest, after)) {

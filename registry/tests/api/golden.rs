@@ -225,21 +225,28 @@ async fn a_volume_of_registry_2_8_is_served_byte_for_byte_and_keeps_what_is_need
 }
 
 #[tokio::test]
+async fn a_volume_of_registry_2_8_with_a_sha384_is_served_byte_for_byte_and_keeps_what_is_needed() {
+    holds("registry-2.8-sha384").await;
+}
+
+#[tokio::test]
 async fn a_volume_of_registry_3_1_is_served_byte_for_byte_and_keeps_what_is_needed() {
     holds("registry-3.1").await;
 }
 
-/// Of a blob that was pushed as sha512: that by which it is named, and that of the content, without which registry:2 does
+/// Of a blob that was pushed by another algorithm: that by which it is named, and that of the content, without which registry:2 does
 /// not serve it.
 #[tokio::test]
 async fn a_volume_of_registry_2_keeps_both_links_of_what_is_needed_and_a_mount_writes_both() {
-    for tree in ["registry-2.8", "registry-3.1"] {
+    for (tree, needed) in [
+        ("registry-2.8", vec![Algorithm::Sha512]),
+        ("registry-2.8-sha384", vec![Algorithm::Sha384, Algorithm::Sha512]),
+        ("registry-3.1", vec![Algorithm::Sha512]),
+    ] {
         let (golden, registry) = holds(tree).await;
-        let named = golden
-            .expected
-            .iter()
-            .filter(|it| it.path.contains("/blobs/sha512:"));
-        let mut kept = 0;
+        let blobs = golden.expected.iter().filter(|it| it.path.contains("/blobs/"));
+        let named = blobs.filter(|it| !it.path.contains("/blobs/sha256:"));
+        let mut kept = Vec::new();
         for expected in named {
             let (repository, pushed) = expected.path[4..].split_once("/blobs/").unwrap();
             let (_, content) = expected.found.as_ref().unwrap();
@@ -247,7 +254,7 @@ async fn a_volume_of_registry_2_keeps_both_links_of_what_is_needed_and_a_mount_w
             if has_both(repository) == [false, false] {
                 continue; // nothing names it
             }
-            kept += 1;
+            kept.push(pushed.parse::<Digest>().unwrap().algorithm());
             let blob = format!("/v2/{repository}/blobs/{content}");
             registry.delete(&blob).await.expect(405);
             let mount = format!("/v2/team/mounted/blobs/uploads/?mount={pushed}&from={repository}");
@@ -256,13 +263,19 @@ async fn a_volume_of_registry_2_keeps_both_links_of_what_is_needed_and_a_mount_w
                 assert_eq!(has_both(name), [true, true], "{tree} {name}");
             }
         }
-        assert_eq!(kept, 1, "{tree}");
+        kept.sort_unstable();
+        assert_eq!(kept, needed, "{tree}");
     }
 }
 
 #[tokio::test]
 async fn every_volume_lists_the_referrers_that_it_had() {
-    for tree in ["registry-2.8", "registry-3.1", "portolan-0.1"] {
+    for tree in [
+        "registry-2.8",
+        "registry-2.8-sha384",
+        "registry-3.1",
+        "portolan-0.1",
+    ] {
         let golden = Golden::of(tree);
         let registry = golden.serve().await;
         let path = format!("/v2/team/app/referrers/{SUBJECT}");

@@ -207,31 +207,34 @@ async fn an_upload_that_is_given_up_is_gone() {
 
 /// P63, P64.
 #[tokio::test]
-async fn a_sha512_upload_is_taken_with_and_without_a_hint() {
+async fn an_upload_of_any_algorithm_is_taken_with_and_without_a_hint() {
     let registry = open().await;
-    let digest = Digest::of(Algorithm::Sha512, b"hello");
-    for start in [
-        "/v2/a/blobs/uploads/?digest-algorithm=sha512",
-        "/v2/b/blobs/uploads/",
-    ] {
-        let location = registry
-            .post(start)
-            .await
-            .expect(202)
-            .header("location")
-            .to_owned();
-        registry
-            .asking(Method::PATCH, &location)
-            .body("hel")
-            .send()
-            .await
-            .expect(202);
-        let put = registry
-            .asking(Method::PUT, &format!("{location}?digest={digest}"))
-            .body("lo");
-        put.send().await.expect(201);
+    for algorithm in Algorithm::ALL {
+        let digest = Digest::of(algorithm, b"hello");
+        for start in [
+            format!("/v2/a/blobs/uploads/?digest-algorithm={algorithm}"),
+            "/v2/b/blobs/uploads/".to_owned(),
+        ] {
+            let location = registry
+                .post(&start)
+                .await
+                .expect(202)
+                .header("location")
+                .to_owned();
+            registry
+                .asking(Method::PATCH, &location)
+                .body("hel")
+                .send()
+                .await
+                .expect(202);
+            let put = registry
+                .asking(Method::PUT, &format!("{location}?digest={digest}"))
+                .body("lo");
+            put.send().await.expect(201);
+        }
+        let got = registry.get(&format!("/v2/b/blobs/{digest}")).await.expect(200);
+        assert_eq!(got.header("docker-content-digest"), digest.as_str());
     }
-    registry.get(&format!("/v2/b/blobs/{digest}")).await.expect(200);
     let md5 = registry
         .post("/v2/a/blobs/uploads/?digest-algorithm=md5")
         .await

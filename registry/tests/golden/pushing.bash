@@ -88,6 +88,12 @@ push_common() {
   digest=$(digest_of "$(blob team/app 'nothing names this' sha512)")
   remember team/app "blobs/$digest"
 }
+push_as_other() { # REPOSITORY ALGORITHM: an image that names one of its layers by a digest of that algorithm
+  local digest
+  digest=$(digest_of "$(blob "$1" "a layer of $2" "$2")")
+  remember "$1" "blobs/$digest"
+  image oci "$1" v1 "$2" '.layers += [.layers[0] + {size: 17, digest: "'"$digest"'"}]'
+}
 push_deleted() { # REPOSITORY: an image that was pushed and deleted
   image oci "$1" gone deleted
   request 202 DELETE "/v2/$1/manifests/$(digest_of "$descriptor")"

@@ -51,7 +51,7 @@ impl Sweep {
 impl Inner {
     fn parts(&self) -> Result<Vec<Part>, Fault> {
         let mut parts = Vec::new();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for algorithm in Algorithm::ALL {
             let mut names = names_in(&self.keys.blobs().join(algorithm.as_str()))?;
             names.sort_unstable();
             parts.extend(names.into_iter().map(|digits| Part { algorithm, digits }));

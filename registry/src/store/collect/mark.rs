@@ -217,7 +217,7 @@ impl Marking<'_> {
         self.report.examined.links += going.len() as u64;
         going.retain(|(_, link)| !led_to.contains(&key(&link.digest()))); // see `Plan::keep_link`
         self.report.candidates.links += going.len() as u64;
-        // Those by sha512 first: one that somebody asks for keeps another. Then see `names_by_inode`.
+        // Those of other algorithms first: one that somebody asks for keeps another. Then see `names_by_inode`.
         going.sort_unstable_by_key(|(inode, link)| (matches!(link, Packed::Sha256(_)), *inode));
         plan.links = going.into_iter().map(|(_, digest)| digest).collect();
         Ok(gone)

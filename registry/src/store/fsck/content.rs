@@ -56,7 +56,7 @@ impl Look<'_> {
     }
 
     fn visit_contents(&mut self, visit: &mut dyn FnMut(&mut Self, &Digest)) {
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        for algorithm in Algorithm::ALL {
             let directory = self.keys.blobs().join(algorithm.as_str());
             for shard in self.names(None, &directory) {
                 let shard = directory.join(shard);

@@ -101,8 +101,8 @@ async fn put_as(store: &Store, name: &RepositoryName, tag: Option<&str>, documen
 /// The content that is on the volume, wherever it is linked from.
 pub(super) fn contents(volume: &Volume) -> Vec<String> {
     let mut found = Vec::new();
-    for algorithm in ["sha256", "sha512"] {
-        for part in list(&volume.keys().blobs().join(algorithm)) {
+    for algorithm in Algorithm::ALL {
+        for part in list(&volume.keys().blobs().join(algorithm.as_str())) {
             for content in list(&part) {
                 assert!(content.join("data").exists(), "{content:?} is empty");
                 found.push(content.file_name().unwrap().to_str().unwrap().to_owned());

@@ -72,22 +72,19 @@ async fn links_are_followed_to_the_content_that_they_hold() {
     let volume = Volume::new();
     let name = repository("a");
     let (config, _) = adopt(&volume.keys(), &name, &tag("v1"));
-    let sha512 = Digest::of(Algorithm::Sha512, b"{}");
-    write(
-        &volume.keys().layer_link(&name, &sha512),
-        config.as_str().as_bytes(),
-    );
     let store = volume.open().await;
-    assert_eq!(read_blob(&store, &name, &sha512).await, b"{}");
-    let target = repository("b");
-    assert!(
-        store
-            .blob_mount(MountSource::Repository(name), &target, &sha512)
-            .await
-            .unwrap()
-    );
-    put(&store, &target, "v1", &image(&sha512, &[])).await.unwrap();
-    assert_eq!(read_blob(&store, &target, &sha512).await, b"{}");
+    for algorithm in [Algorithm::Sha384, Algorithm::Sha512] {
+        let pushed = Digest::of(algorithm, b"{}");
+        let link = volume.keys().layer_link(&name, &pushed);
+        write(&link, config.as_str().as_bytes());
+        assert_eq!(read_blob(&store, &name, &pushed).await, b"{}");
+        let (source, target) = (MountSource::Repository(name.clone()), repository("b"));
+        assert!(store.blob_mount(source, &target, &pushed).await.unwrap());
+        put(&store, &target, "v1", &image(&pushed, &[])).await.unwrap();
+        assert_eq!(read_blob(&store, &target, &pushed).await, b"{}");
+    }
+    store.close().await;
+    assert_eq!(checked(&volume, true).findings, []);
 }
 
 #[tokio::test]

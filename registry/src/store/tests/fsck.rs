@@ -192,7 +192,7 @@ async fn what_collections_refuse_is_found() {
         ),
         (
             FindingKind::NotUnderstood,
-            Box::new(|it| fs::create_dir_all(it.keys().layers(&it.name).join("sha384/00")).unwrap()),
+            Box::new(|it| fs::create_dir_all(it.keys().layers(&it.name).join("md5/00")).unwrap()),
         ),
         (
             FindingKind::NotUnderstood,

@@ -24,7 +24,7 @@ enum Action {
         repository: usize,
         blob: usize,
         cut_at: usize,
-        sha512: bool,
+        hint: Option<Algorithm>,
     },
     MountBlob {
         from: Option<usize>,
@@ -77,20 +77,20 @@ fn numbers(below: usize) -> impl Strategy<Value = BTreeSet<usize>> {
     proptest::collection::btree_set(0..below, 0..3)
 }
 
+fn algorithm() -> impl Strategy<Value = Algorithm> {
+    proptest::sample::select(Algorithm::ALL.to_vec())
+}
+
 fn naming() -> impl Strategy<Value = Naming> {
-    let by = prop_oneof![
-        2 => Just(None),
-        1 => Just(Some(Algorithm::Sha256)),
-        1 => Just(Some(Algorithm::Sha512)),
-    ];
+    let by = proptest::option::of(algorithm());
     (by, numbers(TAGS.len())).prop_map(|(by, tags)| Naming { by, tags })
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let (repository, blob, tag) = (0..REPOSITORIES.len(), 0..BLOBS, 0..TAGS.len());
     let action = prop_oneof![
-        4 => (repository.clone(), blob.clone(), 0..12_usize, any::<bool>())
-            .prop_map(|(repository, blob, cut_at, sha512)| Action::PushBlob { repository, blob, cut_at, sha512 }),
+        4 => (repository.clone(), blob.clone(), 0..12_usize, proptest::option::of(algorithm()))
+            .prop_map(|(repository, blob, cut_at, hint)| Action::PushBlob { repository, blob, cut_at, hint }),
         2 => (proptest::option::of(repository.clone()), repository.clone(), blob.clone())
             .prop_map(|(from, to, blob)| Action::MountBlob { from, to, blob }),
         1 => (repository.clone(), blob.clone()).prop_map(|(repository, blob)| Action::DeleteBlob { repository, blob }),
@@ -115,15 +115,14 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     proptest::collection::vec(action, 1..40)
 }
 
-/// The bytes of a blob. Two blobs each have the same.
+/// The bytes of a blob. Three blobs each have the same.
 fn content(blob: usize) -> Vec<u8> {
-    format!("content {}", blob / 2).into_bytes()
+    format!("content {}", blob / Algorithm::ALL.len()).into_bytes()
 }
 
-/// The digest of a blob: every other one is known by its sha512.
+/// The digest of a blob, by each algorithm in turn.
 fn blob_digest(blob: usize) -> Digest {
-    let algorithm = [Algorithm::Sha256, Algorithm::Sha512][blob % 2];
-    Digest::of(algorithm, &content(blob))
+    Digest::of(Algorithm::ALL[blob % Algorithm::ALL.len()], &content(blob))
 }
 
 /// Reads everything that there could be.

@@ -34,6 +34,26 @@ async fn rotten_bytes_are_moved_aside_and_the_next_push_heals_them() {
 }
 
 #[tokio::test]
+async fn rotten_bytes_are_found_by_whatever_algorithm_they_are_named() {
+    let (volume, name) = (Volume::new(), repository("a"));
+    let store = volume.open().await;
+    for algorithm in Algorithm::ALL {
+        let digest = Digest::of(algorithm, b"x");
+        let id = store.upload_start(&name, Some(algorithm)).await.unwrap();
+        let finished = store.upload_finish(&name, &id, &digest, Chunk::default(), body(&[b"x"]));
+        finished.await.unwrap();
+        fs::write(volume.keys().blob(&digest), "y").unwrap();
+    }
+    assert_eq!(
+        kinds(&checked(&volume, true)),
+        [FindingKind::ContentDamaged; Algorithm::ALL.len()]
+    );
+    let done = store.scrub(FAST).await.unwrap();
+    let found: Vec<Algorithm> = done.damaged_digests.iter().map(Digest::algorithm).collect();
+    assert!(found.iter().rev().eq(&Algorithm::ALL), "{found:?}");
+}
+
+#[tokio::test]
 async fn rotten_manifest_is_healed_by_clients_that_ask_first_and_is_never_pulled() {
     let (volume, name) = (Volume::new(), repository("a"));
     let store = volume.open().await;

@@ -140,13 +140,15 @@ async fn wrong_digest_discards_the_session_and_stores_nothing() {
 
 /// P63, P64.
 #[tokio::test]
-async fn sha512_is_taken_with_and_without_a_hint() {
+async fn every_algorithm_is_taken_with_and_without_a_hint() {
     let volume = Volume::new();
     let store = volume.open().await;
     let name = repository("a");
-    for hint in [Some(Algorithm::Sha512), Some(Algorithm::Sha256), None] {
-        let bytes = format!("hint {hint:?}");
-        let digest = Digest::of(Algorithm::Sha512, bytes.as_bytes());
+    let hints = Algorithm::ALL.map(Some).into_iter().chain([None]);
+    let pairs = hints.flat_map(|hint| Algorithm::ALL.map(|algorithm| (hint, algorithm)));
+    for (hint, algorithm) in pairs {
+        let bytes = format!("{algorithm} after {hint:?}");
+        let digest = Digest::of(algorithm, bytes.as_bytes());
         let id = store.upload_start(&name, hint).await.unwrap();
         store
             .upload_append(&name, &id, Chunk::default(), body(&[&bytes.as_bytes()[..3]]))

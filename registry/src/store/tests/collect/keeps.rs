@@ -232,7 +232,7 @@ async fn what_is_not_understood_among_repositories_ends_the_run_before_anything_
     let store = volume.open().await;
     let name = repository("a");
     let loose = Image::push(&store, &name, None, "x").await;
-    for strange in ["Upper-Case", "_layers/sha384", "_manifests/revisions/blake3"] {
+    for strange in ["Upper-Case", "_layers/md5", "_manifests/revisions/blake3"] {
         let path = volume.keys().repository(&name).join(strange);
         std::fs::create_dir(&path).unwrap();
         let error = store.collect(at_once(), |_| {}).await.unwrap_err().to_string();

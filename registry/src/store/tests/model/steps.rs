@@ -19,9 +19,9 @@ pub(super) async fn step(store: &Store, model: &mut Model, action: Action) {
             repository,
             blob,
             cut_at,
-            sha512,
+            hint,
         } => {
-            push_in_two(store, model, REPOSITORIES[repository], blob, (cut_at, sha512)).await;
+            push_in_two(store, model, REPOSITORIES[repository], blob, (cut_at, hint)).await;
         }
         Action::MountBlob { from, to, blob } => mount(store, model, from, REPOSITORIES[to], blob).await,
         Action::DeleteBlob { repository, blob } => {
@@ -36,7 +36,7 @@ pub(super) async fn step(store: &Store, model: &mut Model, action: Action) {
             naming,
         } => {
             for blob in layers.iter().chain([&config]).filter(|_| is_whole) {
-                push_in_two(store, model, REPOSITORIES[repository], *blob, (3, false)).await;
+                push_in_two(store, model, REPOSITORIES[repository], *blob, (3, None)).await;
             }
             let layers: Vec<Digest> = layers.into_iter().map(blob_digest).collect();
             let mut document = image(&blob_digest(config), &layers.iter().collect::<Vec<_>>());
@@ -83,16 +83,13 @@ async fn push_in_two(
     model: &mut Model,
     name: &'static str,
     blob: usize,
-    (cut_at, sha512): (usize, bool),
+    (cut_at, hint): (usize, Option<Algorithm>),
 ) {
     let entry = model.repositories.entry(name).or_default();
     entry.blobs.insert(blob_digest(blob));
     let (name, bytes) = (repository(name), content(blob));
     let (before, after) = bytes.split_at(cut_at.min(bytes.len()));
-    let id = store
-        .upload_start(&name, sha512.then_some(Algorithm::Sha512))
-        .await
-        .unwrap();
+    let id = store.upload_start(&name, hint).await.unwrap();
     store
         .upload_append(&name, &id, Chunk::default(), body(&[before]))
         .await
