@@ -76,7 +76,7 @@ impl Locks {
     }
 }
 
-fn stripe(value: &impl std::hash::Hash) -> usize {
+pub(super) fn stripe(value: &impl std::hash::Hash) -> usize {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or(0)

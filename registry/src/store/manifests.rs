@@ -77,6 +77,12 @@ impl Store {
             Ok::<_, ManifestError>((manifest, digest, tags, contents, bytes))
         });
         let (manifest, digest, tags, contents, bytes) = looked.await?;
+        let is_wide = manifest.edges.len() > WIDE;
+        let turn = if is_wide {
+            Some(self.inner.turns.wide().await)
+        } else {
+            None
+        };
         let permit = self.inner.permit().await?;
         let referred: Vec<&Digest> = manifest
             .edges
@@ -91,7 +97,7 @@ impl Store {
             .await?;
         let (inner, repository) = (Arc::clone(&self.inner), repository.clone());
         blocking(move || {
-            let _held = (permit, locks);
+            let _held = (permit, locks, turn);
             let absent = inner.require(&repository, &manifest, &contents)?;
             for tag in &tags {
                 inner.check_tag(&repository, tag, &precondition)?;
@@ -151,6 +157,9 @@ impl Store {
         }
     }
 }
+
+/// A manifest that names more takes a good part of the stripes.
+const WIDE: usize = 128;
 
 /// The digest under which a document is stored and all tags that shall name it.
 fn identify(

@@ -29,6 +29,7 @@ mod session_records;
 mod several_tags;
 mod uploads;
 mod whole_deletion;
+mod wide;
 mod withdrawal;
 mod writeback;
 

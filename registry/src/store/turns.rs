@@ -16,6 +16,7 @@ pub(super) struct Turns {
     scans: Arc<Semaphore>,
     referrers: Arc<Semaphore>,
     tags: Arc<Semaphore>,
+    wide: Arc<Semaphore>,
     probe: Arc<Semaphore>,
 }
 
@@ -34,6 +35,7 @@ impl Default for Turns {
             scans: semaphore(MOST),
             referrers: semaphore(MOST),
             tags: semaphore(MOST),
+            wide: semaphore(1),
             probe: semaphore(1),
         }
     }
@@ -66,6 +68,12 @@ impl Turns {
     /// For reading the names of all tags of a repository.
     pub(super) async fn tags(&self) -> Turn {
         turn(&self.tags).await
+    }
+
+    /// For a change that takes most of the stripes: of several, each would hold what it has while it waits for the others,
+    /// and everybody else would wait for all of them.
+    pub(super) async fn wide(&self) -> Turn {
+        turn(&self.wide).await
     }
 
     /// For asking whether the volume answers: on one that does not, only one thread hangs.

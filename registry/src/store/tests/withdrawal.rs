@@ -29,16 +29,16 @@ impl Seam for Gate {
 }
 
 /// A store whose next fsync of a directory can be delayed.
-struct Delayed {
-    volume: Volume,
-    store: Store,
+pub(super) struct Delayed {
+    pub(super) volume: Volume,
+    pub(super) store: Store,
     at: Arc<Mutex<Option<(Step, PathBuf)>>>,
     reached: Option<Receiver<()>>,
     open: Sender<()>,
 }
 
 impl Delayed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let volume = Volume::new();
         let (at, (reached, is_reached), (open, opened)) = (Arc::default(), channel(), channel());
         let gate = Gate {
@@ -70,6 +70,22 @@ impl Delayed {
         A: Future<Output: Send + 'static> + Send + 'static,
         B: Future<Output: Send + 'static> + Send + 'static,
     {
+        self.beside_both(directory, first, second, std::future::ready(()))
+            .await
+    }
+
+    /// The same; while both wait, `third` is done.
+    pub(super) async fn beside_both<A, B>(
+        &mut self,
+        directory: &Path,
+        first: A,
+        second: B,
+        third: impl Future<Output = ()>,
+    ) -> (A::Output, B::Output)
+    where
+        A: Future<Output: Send + 'static> + Send + 'static,
+        B: Future<Output: Send + 'static> + Send + 'static,
+    {
         *lock(&self.at) = Some((Step::SyncDirectory, directory.to_owned()));
         let first = tokio::spawn(first);
         let reached = self.reached.take().unwrap();
@@ -77,8 +93,10 @@ impl Delayed {
         let mut second = tokio::spawn(second);
         // Whoever does not wait is done by then; whoever does costs the test this time.
         let early = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
+        let done = tokio::time::timeout(Duration::from_secs(20), third).await;
         self.open.send(()).unwrap();
         assert!(early.is_err(), "it did not wait for what may come back");
+        assert!(done.is_ok(), "it waited for both");
         (first.await.unwrap(), second.await.unwrap())
     }
 }
