@@ -96,13 +96,11 @@ impl Disk {
     /// Puts an empty file there, whose name is all that it says, and returns when that is durable.
     pub(super) fn write_mark(&self, target: &Path) -> Result<(), Fault> {
         let directory = parent(target);
-        self.create_directories(directory)?;
-        let made = self.open_directory(directory).and_then(|opened| {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false);
-            self.create_file(target, &options).map(|_| opened)
-        });
-        let opened = made.map_err(|error| self.fault("write", target, error))?;
+        let opened = self.open_made(directory)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        self.create_file(target, &options)
+            .map_err(|error| self.fault("write", target, error))?;
         self.sync_directory(&opened, directory)
     }
 
@@ -162,6 +160,14 @@ impl Disk {
     pub(super) fn publish(&self, from: &Path, target: &Path) -> Result<(), Fault> {
         self.check_writable()?; // it may have failed since the change began
         let directory = parent(target);
+        let opened = self.open_made(directory)?;
+        self.rename(from, target)
+            .map_err(|error| self.fault("rename a file to", target, error))?;
+        self.sync_directory(&opened, directory)
+    }
+
+    /// Opens a directory that is durably there, or is made so.
+    fn open_made(&self, directory: &Path) -> Result<File, Fault> {
         self.create_directories(directory)?;
         let opened = match self.open_directory(directory) {
             // Somebody may have removed the directory by hand since this process made it durable.
@@ -172,10 +178,7 @@ impl Disk {
             }
             opened => opened,
         };
-        let opened = opened.map_err(|error| self.fault("open directory", directory, error))?;
-        self.rename(from, target)
-            .map_err(|error| self.fault("rename a file to", target, error))?;
-        self.sync_directory(&opened, directory)
+        opened.map_err(|error| self.fault("open directory", directory, error))
     }
 
     /// Makes a directory and what leads to it, durably.

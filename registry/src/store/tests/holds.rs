@@ -37,3 +37,13 @@ async fn a_name_that_could_be_a_path_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_hold_makes_its_directory_again_that_somebody_has_removed() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    store.hold("backup").await.unwrap();
+    std::fs::remove_dir_all(volume.keys().holds()).unwrap();
+    store.hold("backup").await.unwrap();
+    assert_eq!(store.holds().await.unwrap(), ["backup"]);
+}
