@@ -10,6 +10,7 @@
 //! - One process per volume. Dropping a future at any point is safe: what it has begun in a blocking thread completes.
 
 mod blobs;
+mod came;
 mod changes;
 mod collect;
 mod content;

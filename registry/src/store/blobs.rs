@@ -82,7 +82,8 @@ impl Store {
             });
             let write = |named| {
                 let link = inner.keys.layer_link(&target, named);
-                inner.disk.write_small(&link, content.as_str().as_bytes())
+                inner.disk.write_small(&link, content.as_str().as_bytes())?;
+                inner.mark_came(&target, named)
             };
             if content != digest {
                 write(&content)?; // registry:2 needs it beside the other
@@ -113,6 +114,7 @@ impl Store {
             if let Some(by) = users.damaged.into_iter().next() {
                 return Err(BlobError::PerhapsReferenced { digest, by });
             }
+            inner.forget_came(&repository, [&digest])?;
             inner.disk.remove_file(&link)?;
             if let Some(directory) = link.parent() {
                 inner.disk.remove_if_empty(directory);

@@ -109,6 +109,7 @@ impl Inner {
         }
         let tags: Vec<PathBuf> = deletion.tag_directories(&self.keys).collect();
         let link = self.keys.revision_link(repository, digest);
+        self.forget_came(repository, [digest])?; // nobody misses that should the rest fail: no index names it
         let removed = self.disk.remove_with(&tags, &link, &deletion.text());
         for tag in &deletion.tags {
             self.note_tag(repository, tag);

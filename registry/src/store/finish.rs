@@ -108,7 +108,8 @@ impl Store {
             let _held = (permit, stripe);
             inner.disk.check_writable()?;
             let found = inner.linked_blob(&repository, &digest)?;
-            found.map(drop).ok_or(UploadError::Unknown)
+            found.ok_or(UploadError::Unknown)?;
+            Ok(inner.mark_came(&repository, &digest)?)
         })
         .await
     }
@@ -194,7 +195,8 @@ impl Inner {
             Ok(()) => {
                 // from now on it is to be kept for a collection's grace, however long the fsyncs have taken
                 renew(link.path(), (self.options.clock)());
-                self.disk.publish_small(link)
+                let linked = self.disk.publish_small(link);
+                linked.and_then(|()| self.mark_came(&session.repository, digest))
             }
             Err(fault) => {
                 self.disk.abandon(link);

@@ -19,12 +19,13 @@
 //!   referrers/<name>/_/<alg>/<hex>/<alg>-<hex>                 subject / referrer: the referrer's descriptor
 //!   untagged/<name>/_/<alg>/<hex>                              since when nothing names this manifest
 //!   absent/<name>/_/<alg>/<hex>                                what this manifest names and was not there when it came
+//!   absent/<name>/_came/<alg>/<hex>                            this has come, where something was absent; it is empty
 //!   trash/<id>/record.json  trash/<id>/tag/                    a tag that may come back: what it named
 //!   inuse.json                                                 manifests to keep in every repository
 //!   hold/<name>                                                while it is there, nothing is collected
 //! ```
 //!
-//! No component of a repository name begins with `_`, so `_layers`, `_manifests` and `_` end the name.
+//! No component of a repository name begins with `_`, so `_layers`, `_manifests`, `_` and `_came` end the name.
 
 use std::path::{Path, PathBuf};
 
@@ -219,6 +220,18 @@ impl Keys {
 
     pub(super) fn absent_in(&self, repository: &RepositoryName) -> PathBuf {
         self.own.join("absent").join(repository.as_str()).join("_")
+    }
+
+    /// All marks of what has come to a repository.
+    pub(super) fn came_in(&self, repository: &RepositoryName) -> PathBuf {
+        self.own.join("absent").join(repository.as_str()).join("_came")
+    }
+
+    pub(super) fn came(&self, repository: &RepositoryName, digest: &Digest) -> PathBuf {
+        let mut path = self.came_in(repository);
+        path.push(digest.algorithm().as_str());
+        path.push(digest.hex());
+        path
     }
 
     pub(super) fn trash(&self) -> PathBuf {

@@ -203,6 +203,18 @@ pub(super) fn visit_digests(
     Ok(())
 }
 
+/// Whether there is any `<directory>/<algorithm>/<hex>`.
+pub(super) fn has_entries(directory: &Path) -> Result<bool, Fault> {
+    for algorithm in Algorithm::ALL {
+        let path = directory.join(algorithm.as_str());
+        let first = fs::read_dir(&path).and_then(|mut entries| entries.next().transpose());
+        if unless_absent(first, "list directory", &path)?.flatten().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The digests that `<directory>/<algorithm>/<hex>` directories stand for, sorted.
 pub(super) fn digests_in(directory: &Path) -> Result<Vec<Digest>, Fault> {
     let mut digests = Vec::new();

@@ -108,10 +108,19 @@ impl Store {
             let _noted = inner
                 .arming
                 .note(|| Root::manifest(&repository, &digest, &manifest.references()));
+            // Its own record does not wait for it.
+            let may_be_awaited = inner.lacks_something(&repository)?;
             let links = inner.prepare_tags(&repository, &tags, &digest)?;
             let written = inner
                 .record_absent(&repository, &digest, &absent)
+                .and_then(|()| inner.mark_what_came_meanwhile(&repository, &manifest, &absent))
                 .and_then(|()| inner.put(&repository, &manifest, &digest, &bytes))
+                .and_then(|()| {
+                    if may_be_awaited {
+                        inner.mark_came(&repository, &digest)?;
+                    }
+                    Ok(())
+                })
                 .and_then(|()| inner.move_tags(&repository, tags.iter().zip(&links)));
             if let Err(fault) = written {
                 inner.disk.abandon_all(&links);

@@ -2,7 +2,8 @@
 //! blocking IO.
 //!
 //! What an accepted manifest names and the repository does not have is recorded before the manifest is there. So whoever
-//! checks a volume can tell what never came from what was lost. What has come since, a collection takes from the record.
+//! checks a volume can tell what never came from what was lost. What has come since is marked (see `came`), and a collection
+//! takes it from the record.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -103,7 +104,7 @@ impl Inner {
         Ok(())
     }
 
-    /// What was absent when a manifest came, and is there now.
+    /// What was absent when a manifest came, and has come since.
     pub(super) fn came_since(
         &self,
         repository: &RepositoryName,
@@ -120,7 +121,8 @@ impl Inner {
         let parsed = stored.and_then(|stored| Manifest::parse(None, &stored.bytes).ok());
         let mut came = Vec::new();
         for edge in parsed.into_iter().flat_map(|manifest| manifest.edges) {
-            if absent.contains(&edge.digest) && self.has(repository, &edge)? {
+            let is_absent = absent.contains(&edge.digest);
+            if is_absent && (self.has(repository, &edge)? || self.is_marked(repository, &edge.digest)?) {
                 came.push(edge.digest);
             }
         }
@@ -158,7 +160,7 @@ impl Inner {
             .unwrap_or_default())
     }
 
-    fn has(&self, repository: &RepositoryName, edge: &Edge) -> Result<bool, Fault> {
+    pub(super) fn has(&self, repository: &RepositoryName, edge: &Edge) -> Result<bool, Fault> {
         let is_child = edge.kind == EdgeKind::Child;
         Ok(self.linked_blob(repository, &edge.digest)?.is_some()
             || (is_child && exists(&self.keys.revision_link(repository, &edge.digest))?))

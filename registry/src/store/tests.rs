@@ -4,6 +4,7 @@
 mod absent;
 mod blobs;
 mod broken_disk;
+mod came;
 mod collect;
 mod compatibility;
 mod concurrency;
@@ -177,6 +178,17 @@ fn broken_body(piece: &[u8]) -> impl Stream<Item = Result<Bytes, BodyError>> + S
         Ok(Bytes::copy_from_slice(piece)),
         Err(BodyError::from("connection reset")),
     ])
+}
+
+/// Lets manifests come without what they name.
+fn accepting(volume: &Volume) -> StoreOptions {
+    StoreOptions {
+        requirements: Requirements {
+            layers: false,
+            children: false,
+        },
+        ..volume.options()
+    }
 }
 
 /// What a check of the volume finds; `deep`: in the content, too.

@@ -1,8 +1,8 @@
 //! What is named and lost its link, while the volume still has its content: a tag or what a repository keeps comes in,
 //! a sentence goes out; blocking IO, reads only.
 //!
-//! A name without a link is no news where the record of what was absent has it. Any other was there once: a repair can
-//! write its link again, unless a collection takes what only the lost one names.
+//! A name without a link is no news where the record of what was absent has it, and no mark says that it came. Any other
+//! was there once: a repair can write its link again, unless a collection takes what only the lost one names.
 
 use std::collections::HashSet;
 
@@ -60,7 +60,8 @@ impl Inner {
             let never_came = self.absent_of(name, &by)?;
             for named in references.digests {
                 if !linked.contains(&key(&named))
-                    && !never_came.contains(&named)
+                    // marked after its link was there, and looked at in that order
+                    && (!never_came.contains(&named) || self.is_marked(name, &named)?)
                     && self.has_lost_link(name, &named)?
                     && exists(&self.keys.revision_link(name, &by))?
                 {

@@ -37,6 +37,8 @@ pub(super) struct RepositoryPlan {
     pub(super) stale: Vec<Packed>,
     /// Manifests that name something that was absent when they came, and has come since.
     pub(super) completed: Vec<Packed>,
+    /// What is marked as having come.
+    pub(super) marked: Vec<Packed>,
     by_key: HashMap<Key, u32>,
     by_subject: HashMap<Key, Vec<u32>>,
     kept_links: HashSet<Key>,
@@ -57,7 +59,8 @@ pub(super) struct Candidate {
 impl Plan {
     pub(super) fn add(&mut self, plan: RepositoryPlan) {
         let is_empty = plan.manifests.is_empty() && plan.links.is_empty();
-        if is_empty && plan.records.is_empty() && plan.stale.is_empty() && plan.completed.is_empty() {
+        let has_notes = !(plan.completed.is_empty() && plan.marked.is_empty());
+        if is_empty && plan.records.is_empty() && plan.stale.is_empty() && !has_notes {
             return;
         }
         self.by_name.insert(plan.name.clone(), self.repositories.len());
@@ -216,6 +219,7 @@ impl RepositoryPlan {
             records: Vec::new(),
             stale: Vec::new(),
             completed: Vec::new(),
+            marked: Vec::new(),
             by_key: HashMap::new(),
             by_subject: HashMap::new(),
             kept_links: HashSet::new(),
@@ -257,9 +261,12 @@ impl RepositoryPlan {
 
     /// Looks what has come of what was absent.
     pub(super) fn find_completed(&mut self, inner: &Inner, linked: &Linked) -> Result<(), Fault> {
+        let marked = digests_in(&inner.keys.came_in(&self.name))?;
+        self.marked = marked.iter().map(Packed::new).collect();
         for digest in digests_in(&inner.keys.absent_in(&self.name))? {
             let absent = inner.absent_of(&self.name, &digest)?;
-            if absent.iter().any(|it| linked.has(it)) && !inner.came_since(&self.name, &digest)?.is_empty() {
+            let may_have_come = |it: &Digest| linked.has(it) || marked.binary_search(it).is_ok();
+            if absent.iter().any(may_have_come) && !inner.came_since(&self.name, &digest)?.is_empty() {
                 self.completed.push(Packed::new(&digest));
             }
         }

@@ -125,7 +125,7 @@ impl Sweep {
                     return Ok(false);
                 }
             }
-            if !self.completed(number).await? {
+            if !self.completed(number).await? || !self.marked(number).await? {
                 return Ok(false);
             }
         }
@@ -151,6 +151,23 @@ impl Sweep {
                 if !self.batch(held, Vec::new(), work).await? {
                     return Ok(false);
                 }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the marks of what no record names any more.
+    async fn marked(&self, number: usize) -> Result<bool, CollectError> {
+        let (name, marked) = {
+            let plan = &mut lock(&self.state).plan.repositories[number];
+            (plan.name.clone(), std::mem::take(&mut plan.marked))
+        };
+        for part in marked.chunks(BATCH) {
+            let held: Vec<Digest> = part.iter().map(Packed::digest).collect();
+            let (marked, whose) = (held.clone(), name.clone());
+            let work = move |inner: &Inner, _: &mut State| inner.forget_unnamed_marks(&whose, marked);
+            if !self.batch(held, Vec::new(), work).await? {
+                return Ok(false);
             }
         }
         Ok(true)
@@ -271,6 +288,7 @@ impl State {
         // its age only stays longer; what has lost the record of what never came must be gone.
         let ages = there(going.iter().map(|(digest, _)| inner.keys.untagged(&name, digest)))?;
         inner.disk.remove_files(&ages)?;
+        inner.forget_came(&name, going.iter().map(|(digest, _)| digest))?;
         inner.disk.remove_files(&links)?;
         let absent = there(going.iter().map(|(digest, _)| inner.keys.absent(&name, digest)))?;
         inner.disk.remove_files(&absent)?;
@@ -289,6 +307,7 @@ impl State {
 
     fn remove_links(&mut self, inner: &Inner, number: usize, digests: &[Digest]) -> Result<(), Fault> {
         let name = self.plan.repositories[number].name.clone();
+        let mut going = Vec::new();
         for digest in digests {
             let link = inner.keys.layer_link(&name, digest);
             let renewed = renewed_at(&link)?;
@@ -300,9 +319,14 @@ impl State {
                 self.plan.rescued += 1;
             } else if renewed.is_some() {
                 inner.collected.tell(&name, digest, Instant::now());
-                inner.disk.remove_later(&link)?; // durable before content goes
-                self.report.freed.links += 1;
+                going.push(digest);
             }
+        }
+        inner.forget_came(&name, going.iter().copied())?;
+        for digest in going {
+            let link = inner.keys.layer_link(&name, digest);
+            inner.disk.remove_later(&link)?; // durable before content goes
+            self.report.freed.links += 1;
         }
         Ok(())
     }

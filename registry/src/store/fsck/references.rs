@@ -1,7 +1,8 @@
-//! What a manifest names is there, or is recorded as never having come. A manifest comes in, findings go out; blocking IO,
-//! reads only.
+//! What a manifest names is there, or is recorded as absent and not marked as having come. A manifest comes in, findings
+//! go out; blocking IO, reads only.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use portolan_oci::{Digest, RepositoryName};
 
@@ -39,7 +40,8 @@ impl Look<'_> {
             let never_came = blob.is_none()
                 && absent
                     .get_or_insert_with(|| self.never_came(name, digest))
-                    .contains(&edge.digest);
+                    .contains(&edge.digest)
+                && !self.has_been_lost(name, &edge.digest);
             if never_came {
                 self.leftovers.never_came += 1;
             } else {
@@ -65,6 +67,14 @@ impl Look<'_> {
         }
     }
 
+    /// Whether it is marked as having come, and has no link now: it may have come since links were read.
+    fn has_been_lost(&self, name: &RepositoryName, named: &Digest) -> bool {
+        let is_there = |path: PathBuf| exists(&path).unwrap_or(false);
+        is_there(self.keys.came(name, named))
+            && !is_there(self.keys.revision_link(name, named))
+            && !is_there(self.keys.layer_link(name, named))
+    }
+
     fn lost(&mut self, name: &RepositoryName, by: &Digest, lost: &Digest, kind: EdgeKind, is_linked: bool) {
         let (what, link) = match kind {
             EdgeKind::Child if self.is_manifest(lost) => ("entry", self.keys.revision_link(name, lost)),
@@ -86,5 +96,47 @@ impl Look<'_> {
                 why: format!("manifest {by} of \"{name}\" needs it, and the volume still has it"),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use portolan_oci::Algorithm;
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::keys::Keys;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn what_has_come_since_links_were_read_is_not_lost() {
+        let volume = tempfile::tempdir().unwrap();
+        let (keys, name) = (Keys::new(volume.path()), "a".parse().unwrap());
+        let [parent, child] = [b"parent", b"child!"].map(|it| Digest::of(Algorithm::Sha256, it));
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": portolan_oci::MediaType::OCI_INDEX,
+            "manifests": [{"mediaType": "application/x", "digest": child, "size": 1}],
+        });
+        let manifest = Manifest::parse(None, document.to_string().as_bytes()).unwrap();
+        let link = keys.layer_link(&name, &child);
+        write(&keys.absent(&name, &parent), &json!([child]).to_string());
+        write(&keys.came(&name, &child), "");
+        write(&link, child.as_str());
+        let found = || {
+            let mut look = Look::new(&keys);
+            look.check_references(&name, &parent, &manifest, &mut Has::default());
+            look.findings.len()
+        };
+        assert_eq!(found(), 0);
+        fs::remove_file(link).unwrap();
+        assert_eq!(found(), 1);
     }
 }

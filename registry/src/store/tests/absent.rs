@@ -8,16 +8,6 @@ fn recorded(volume: &Volume, name: &RepositoryName, manifest: &Digest) -> Option
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-fn accepting(volume: &Volume) -> StoreOptions {
-    StoreOptions {
-        requirements: Requirements {
-            layers: false,
-            children: false,
-        },
-        ..volume.options()
-    }
-}
-
 /// P97.
 #[tokio::test]
 async fn children_that_were_absent_are_recorded_until_a_push_finds_them() {

@@ -71,14 +71,7 @@ async fn a_child_that_never_came_keeps_nothing_though_another_repository_has_it(
 #[tokio::test]
 async fn content_that_came_late_and_is_gone_is_found_without_a_collection_in_between() {
     let volume = Volume::new();
-    let options = StoreOptions {
-        requirements: Requirements {
-            layers: false,
-            children: false,
-        },
-        ..volume.options()
-    };
-    let store = Store::open(options).await.unwrap();
+    let store = Store::open(accepting(&volume)).await.unwrap();
     let name = repository("a");
     let (config, layer) = (push_blob(&store, &name, b"{}").await, digest_of(b"late"));
     put_as(&store, &name, Some("v1"), &image(&config, &[&layer])).await;
