@@ -7,6 +7,7 @@ mod cases;
 mod cuts;
 mod damage;
 mod deletes;
+mod late;
 mod model;
 mod operations;
 mod pairs;

@@ -1,6 +1,7 @@
 //! The operations by themselves, and the volumes on which they run.
 
 use super::damage::{self, REPAIR, SCRUB};
+use super::late;
 use super::operations as op;
 use super::record::{Before, Part, Record, Setup, in_turn};
 use super::uploads;
@@ -91,6 +92,69 @@ pub(super) fn lost_links() -> Setup {
 
 pub(super) fn to_be_moved() -> Setup {
     |store| Box::pin(damage::with_what_is_to_be_moved(store))
+}
+
+fn index_of_layer() -> Setup {
+    |store| Box::pin(late::with_index_of_layer(store))
+}
+
+fn marked_layer() -> Setup {
+    |store| Box::pin(late::with_marked_layer(store))
+}
+
+fn marked_image() -> Setup {
+    |store| Box::pin(late::with_marked_image(store))
+}
+
+fn marked_garbage() -> Setup {
+    |store| Box::pin(late::with_marked_garbage(store))
+}
+
+fn cases_of_what_comes_late() -> Vec<Case> {
+    vec![
+        (
+            "layer after its index",
+            Before::Open(index_of_layer()),
+            PUSH_BLOB,
+            op::push_layer,
+        ),
+        (
+            "mount after the index",
+            Before::Open(index_of_layer()),
+            "mount",
+            late::mount_from_b,
+        ),
+        (
+            "image after its index",
+            Before::Open(parent_alone()),
+            PUSH_MANIFEST,
+            op::push_first,
+        ),
+        (
+            "delete of a blob that came late",
+            Before::Open(marked_layer()),
+            "blob delete",
+            op::delete_layer,
+        ),
+        (
+            "delete of an image that came late",
+            Before::Open(marked_image()),
+            DELETE_MANIFEST,
+            op::delete_first,
+        ),
+        (
+            "collection of a blob that came late",
+            Before::Open(marked_layer()),
+            COLLECT,
+            op::collect_garbage,
+        ),
+        (
+            "collection of what came late",
+            Before::Open(marked_garbage()),
+            COLLECT,
+            op::collect_garbage,
+        ),
+    ]
 }
 
 fn cases_of_blobs_and_holds() -> Vec<Case> {
@@ -290,6 +354,7 @@ pub(super) async fn single_operations() -> Vec<(&'static str, Record)> {
         cases_of_blobs_and_holds(),
         cases_of_scrub_and_repair(),
         cases_of_manifests(),
+        cases_of_what_comes_late(),
         cases_of_deletes_and_collections(),
     ];
     for (name, before, operation, run) in cases.concat() {

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::super::*;
+use super::late::INDEX_OF_LAYER;
 
 /// Something that a client does until it is acknowledged. A fault of the volume is never right.
 pub(super) type Operation = fn(Store) -> BoxFuture<'static, Result<(), String>>;
@@ -44,6 +45,7 @@ pub(super) fn manifests() -> Vec<(&'static str, Value)> {
         ("second", second),
         ("parent", parent),
         ("other parent", other_parent),
+        (INDEX_OF_LAYER, index(&[&digest(LAYER)])),
         ("signature", signature),
         ("attestation", attestation),
     ]

@@ -67,17 +67,7 @@ pub(super) async fn look(store: &Store) -> View {
         view.insert(format!("{name}: {manifest} among referrers of first"), answer);
     }
     let keys = &store.inner.keys;
-    for (manifest, document) in manifests() {
-        let digest = digest_of(document.to_string().as_bytes());
-        // Without the manifest they mean nothing.
-        let is_there = view[&format!("{name}: manifest {manifest}")] != ABSENT;
-        let absent = std::fs::read_to_string(keys.absent(&name, &digest)).ok();
-        let absent = absent.filter(|_| is_there).unwrap_or_else(|| ABSENT.into());
-        view.insert(format!("{name}: absent of {manifest}"), absent);
-        let age = std::fs::read(keys.untagged(&name, &digest)).unwrap_or_default();
-        let is_aging = is_there && serde_json::from_slice::<Value>(&age).is_ok();
-        view.insert(format!("{name}: {manifest} is aging"), is_aging.to_string());
-    }
+    look_at_notes(keys, &mut view);
     view.insert("holds".into(), format!("{:?}", store.holds().await));
     let noted = std::fs::read(keys.scrub()).unwrap_or_default();
     let noted = serde_json::from_slice::<Value>(&noted).unwrap_or_default();
@@ -94,6 +84,35 @@ pub(super) async fn look(store: &Store) -> View {
         view.insert(format!("set aside: {what}"), is_there.to_string());
     }
     view
+}
+
+/// What is noted of what is there, of what never came and of what counts as lost.
+fn look_at_notes(keys: &Keys, view: &mut View) {
+    let name = a();
+    for (manifest, document) in manifests() {
+        let digest = digest_of(document.to_string().as_bytes());
+        // Without the manifest they mean nothing.
+        let is_there = view[&format!("{name}: manifest {manifest}")] != ABSENT;
+        let absent = std::fs::read(keys.absent(&name, &digest)).ok();
+        let absent = absent.filter(|_| is_there).unwrap_or_default();
+        let mut absent: Vec<Digest> = serde_json::from_slice(&absent).unwrap_or_default();
+        absent.retain(|named| !keys.came(&name, named).exists());
+        let absent: Vec<_> = absent.iter().map(Digest::as_str).collect();
+        view.insert(format!("{name}: never came of {manifest}"), absent.join(" "));
+        let age = std::fs::read(keys.untagged(&name, &digest)).unwrap_or_default();
+        let is_aging = is_there && serde_json::from_slice::<Value>(&age).is_ok();
+        view.insert(format!("{name}: {manifest} is aging"), is_aging.to_string());
+        let is_lost = keys.came(&name, &digest).exists() && !keys.revision_link(&name, &digest).exists();
+        view.insert(
+            format!("{name}: manifest {manifest} is lost"),
+            is_lost.to_string(),
+        );
+    }
+    for (blob, bytes) in blobs() {
+        let digest = digest_of(bytes);
+        let is_lost = keys.came(&name, &digest).exists() && !keys.layer_link(&name, &digest).exists();
+        view.insert(format!("{name}: blob {blob} is lost"), is_lost.to_string());
+    }
 }
 
 async fn read_or_absent(store: &Store, name: &RepositoryName, digest: &Digest) -> String {
