@@ -24,6 +24,7 @@ pub mod fsck;
 mod heads;
 mod holds;
 mod keys;
+mod linking;
 mod links;
 mod locks;
 mod manifests;
@@ -65,6 +66,7 @@ use self::disk::Disk;
 use self::heads::Heads;
 use self::holds::Holds;
 use self::keys::Keys;
+use self::linking::Linking;
 use self::locks::Locks;
 use self::receive::Writebacks;
 use self::reserve::Reserve;
@@ -142,6 +144,7 @@ struct Inner {
     disk: Disk,
     reserve: Arc<Reserve>,
     locks: Locks,
+    linking: Linking,
     turns: Turns,
     holds: Holds,
     scrub: Mutex<ScrubStatus>,

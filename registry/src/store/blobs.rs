@@ -82,7 +82,9 @@ impl Store {
             });
             let write = |named| {
                 let link = inner.keys.layer_link(&target, named);
+                let writing = inner.linking.begin(&target, named);
                 inner.disk.write_small(&link, content.as_str().as_bytes())?;
+                drop(writing);
                 inner.mark_came(&target, named)
             };
             if content != digest {

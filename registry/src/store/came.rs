@@ -44,9 +44,7 @@ impl Inner {
         let edges = manifest.edges.iter();
         for edge in edges.filter(|edge| absent.contains(&edge.digest)) {
             if self.has(repository, edge)? {
-                // whoever has put it there may not have come to that
-                self.disk
-                    .sync_there(&self.keys.layer_link(repository, &edge.digest))?;
+                self.settle_link(repository, &edge.digest)?;
                 self.mark_came(repository, &edge.digest)?;
             }
         }

@@ -109,6 +109,7 @@ impl Store {
             inner.disk.check_writable()?;
             let found = inner.linked_blob(&repository, &digest)?;
             found.ok_or(UploadError::Unknown)?;
+            inner.settle_link(&repository, &digest)?;
             Ok(inner.mark_came(&repository, &digest)?)
         })
         .await

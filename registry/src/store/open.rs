@@ -22,6 +22,7 @@ use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::heads::Heads;
 use super::holds::Holds;
 use super::keys::Keys;
+use super::linking::Linking;
 use super::links::names_in;
 use super::locks::Locks;
 use super::receive::Writebacks;
@@ -92,6 +93,7 @@ impl Store {
                 disk,
                 reserve,
                 locks: Locks::new(),
+                linking: Linking::default(),
                 turns: Turns::default(),
                 holds: Holds::default(),
                 scrub: Mutex::default(),

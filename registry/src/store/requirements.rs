@@ -60,6 +60,9 @@ impl Inner {
         let (mut missing, mut absent) = (Vec::new(), Vec::new());
         for edge in &manifest.edges {
             let content = self.linked_blob(repository, &edge.digest)?;
+            if content.is_some() {
+                self.settle_link(repository, &edge.digest)?;
+            }
             let is_there = content.is_some_and(|content| contents.contains(&content))
                 || (edge.kind == EdgeKind::Child
                     && exists(&self.keys.revision_link(repository, &edge.digest))?);

@@ -6,6 +6,7 @@ use futures::future::FutureExt as _;
 use super::super::*;
 use super::cases::*;
 use super::cuts::{Seen, survive};
+use super::late::{mount_from_b, push_index_of_layer};
 use super::operations as op;
 use super::record::{Before, Order, Record, Recorded, Setup};
 use super::recorder::Event;
@@ -25,7 +26,7 @@ pub(super) struct AtOnce {
 const ALL: usize = 100;
 
 /// A collection waits for what has begun before it, so it is never the second.
-pub(super) fn pairs() -> [AtOnce; 9] {
+pub(super) fn pairs() -> [AtOnce; 11] {
     let layer = || Some(digest_of(op::LAYER));
     let pair = |setup, operations, publishes, most| AtOnce {
         setup,
@@ -55,6 +56,8 @@ pub(super) fn pairs() -> [AtOnce; 9] {
         // no fsync.
         pair(untagged_second(), [op::collect_garbage, op::mount], layer(), 11),
         pair(untagged_index(), [op::collect_garbage, op::mount], layer(), 20),
+        pair(layer_in_b(), [mount_from_b, push_index_of_layer], None, ALL),
+        pair(layer_in_b(), [push_index_of_layer, mount_from_b], None, ALL),
     ]
 }
 

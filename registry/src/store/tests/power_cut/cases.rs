@@ -94,6 +94,10 @@ pub(super) fn to_be_moved() -> Setup {
     |store| Box::pin(damage::with_what_is_to_be_moved(store))
 }
 
+pub(super) fn layer_in_b() -> Setup {
+    |store| Box::pin(late::with_layer_in_b(store))
+}
+
 fn index_of_layer() -> Setup {
     |store| Box::pin(late::with_index_of_layer(store))
 }

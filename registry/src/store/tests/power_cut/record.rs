@@ -105,14 +105,16 @@ impl Record {
                         let left = numbers.iter().filter_map(|it| touched[*it].get(thing));
                         left.map(String::as_str).collect()
                     };
-                    let begun = by(&phase.begun);
+                    let (begun, done) = (by(&phase.begun), by(&phase.acknowledged));
                     let mut answers = Vec::new();
                     if !begun.is_empty() {
                         answers.push(after[thing].as_str());
                     }
-                    if by(&phase.acknowledged).is_empty() {
+                    if done.is_empty() {
                         answers.push(answer);
                         answers.extend(begun);
+                    } else if done.len() < begun.len() {
+                        answers.extend(done); // the other may not have come to it
                     }
                     allowed.insert(thing, answers);
                 }
