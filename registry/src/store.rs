@@ -60,6 +60,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::came::Absences;
 use self::changes::{Change, Changes};
 use self::collect::{Arming, Collected, LastRun};
 use self::disk::Disk;
@@ -145,6 +146,7 @@ struct Inner {
     reserve: Arc<Reserve>,
     locks: Locks,
     linking: Linking,
+    absences: Absences,
     turns: Turns,
     holds: Holds,
     scrub: Mutex<ScrubStatus>,

@@ -5,13 +5,30 @@
 //! says that the link was lost. Pushes of what is named and of what names it either wait for each other, or each looks for
 //! what the other writes after it has written its own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use portolan_oci::{Digest, RepositoryName};
 
 use crate::manifest::Manifest;
 
 use super::Inner;
 use super::error::Fault;
-use super::links::{digests_in, exists, has_entries};
+use super::links::{exists, has_entries};
+
+/// How often something was recorded as absent: who has read all records learns from it that there may be more.
+#[derive(Debug, Default)]
+pub(super) struct Absences(AtomicU64);
+
+impl Absences {
+    /// To be called under the stripes of what is recorded, before it is.
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
 
 impl Inner {
     /// Whether anything is recorded as absent in a repository.
@@ -69,20 +86,5 @@ impl Inner {
             }
         }
         self.disk.remove_files(&marks)
-    }
-
-    /// Removes those of the `marked` that no record names any more, and so mean nothing. The caller holds their stripes
-    /// exclusively, so that no push of a manifest that names them is on its way.
-    pub(super) fn forget_unnamed_marks(
-        &self,
-        repository: &RepositoryName,
-        mut marked: Vec<Digest>,
-    ) -> Result<(), Fault> {
-        for manifest in digests_in(&self.keys.absent_in(repository))? {
-            let named = self.absent_of(repository, &manifest)?;
-            marked.retain(|digest| !named.contains(digest));
-        }
-        // durably: who takes away the link of one looks for its mark
-        self.forget_came(repository, &marked)
     }
 }

@@ -9,6 +9,7 @@ mod graph;
 mod linked;
 mod lost;
 mod mark;
+mod marks;
 mod packed;
 mod plan;
 mod report;

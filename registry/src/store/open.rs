@@ -14,6 +14,7 @@ use portolan_oci::Algorithm;
 use rustix::fs::Access;
 use tokio::sync::watch;
 
+use super::came::Absences;
 use super::changes::Changes;
 use super::collect::{Arming, Collected};
 use super::deletion::complete_what_was_cut_off;
@@ -94,6 +95,7 @@ impl Store {
                 reserve,
                 locks: Locks::new(),
                 linking: Linking::default(),
+                absences: Absences::default(),
                 turns: Turns::default(),
                 holds: Holds::default(),
                 scrub: Mutex::default(),

@@ -99,6 +99,7 @@ impl Inner {
     ) -> Result<(), Fault> {
         let path = self.keys.absent(repository, manifest);
         if !absent.is_empty() {
+            self.absences.count();
             let text = serde_json::json!(absent).to_string();
             self.disk.write_small(&path, text.as_bytes())?;
         } else if exists(&path)? {

@@ -156,23 +156,6 @@ impl Sweep {
         Ok(true)
     }
 
-    /// Removes the marks of what no record names any more.
-    async fn marked(&self, number: usize) -> Result<bool, CollectError> {
-        let (name, marked) = {
-            let plan = &mut lock(&self.state).plan.repositories[number];
-            (plan.name.clone(), std::mem::take(&mut plan.marked))
-        };
-        for part in marked.chunks(BATCH) {
-            let held: Vec<Digest> = part.iter().map(Packed::digest).collect();
-            let (marked, whose) = (held.clone(), name.clone());
-            let work = move |inner: &Inner, _: &mut State| inner.forget_unnamed_marks(&whose, marked);
-            if !self.batch(held, Vec::new(), work).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// The groups of each wave, filled up to batches; none has members of two waves.
     fn manifest_batches(&self, number: usize) -> Vec<Vec<u32>> {
         let plan = &mut lock(&self.state).plan.repositories[number];

@@ -2,8 +2,10 @@
 
 mod mounts;
 
+use super::withdrawal::Delayed;
 use super::*;
 use crate::store::links::digests_in;
+use crate::store::locks::stripe;
 
 /// An index and its child, or what else comes late, in a repository of a store that takes manifests without their layers.
 struct Late {
@@ -157,6 +159,50 @@ async fn marks_go_at_a_collection_once_no_record_names_them() {
     push_blob(&late.store, &late.name, b"late").await;
     late.collect().await;
     assert!(late.is_marked(&blob));
+}
+
+#[tokio::test]
+async fn mark_stays_when_it_is_named_after_a_collection_has_read_the_records() {
+    let mut delayed = Delayed::new().await;
+    let (store, keys, name) = (delayed.store.clone(), delayed.volume.keys(), repository("a"));
+    let never = digest_of(b"never");
+    put(&store, &name, "multi", &index(&[&never])).await.unwrap();
+    let mut blobs = Vec::new();
+    for n in 0..100_u8 {
+        blobs.push(push_blob(&store, &name, &[n]).await);
+    }
+    blobs.sort_unstable();
+    let (first, rest) = blobs.split_at(64);
+    let is_held = |digest: &&Digest| first.iter().any(|it| stripe(it) == stripe(*digest));
+    let named = rest.iter().rfind(|digest| !is_held(digest)).unwrap();
+    std::fs::remove_file(keys.layer_link(&name, named)).unwrap();
+    let marks = keys.came(&name, named).parent().unwrap().to_owned();
+    let collecting = store.clone();
+    let collecting = async move { collecting.collect(CollectOptions::default(), |_| {}).await };
+    let run = delayed.held_at(&marks, collecting).await;
+    put(&store, &name, "later", &index(&[named])).await.unwrap();
+    delayed.let_go();
+    run.await.unwrap().unwrap();
+    assert!(!keys.came(&name, &first[0]).exists() && keys.came(&name, named).exists());
+    assert_eq!(
+        kinds(&checked(&delayed.volume, false)),
+        [FindingKind::ReferenceLost]
+    );
+}
+
+#[tokio::test]
+async fn what_came_after_a_manifest_of_any_algorithm_is_marked() {
+    for algorithm in Algorithm::ALL {
+        let late = Late::new().await;
+        let document = index(&[&digest_of(b"never")]).to_string();
+        let reference = Reference::Digest(Digest::of(algorithm, document.as_bytes()));
+        let put = late
+            .store
+            .manifest_put(&late.name, &reference, &[], None, document.into());
+        put.await.unwrap();
+        let blob = push_blob(&late.store, &late.name, b"late").await;
+        assert!(late.is_marked(&blob), "{algorithm}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use tokio::task::JoinHandle;
+
 use super::disk::{Seam, Step, lock};
 use super::*;
 
@@ -58,6 +60,22 @@ impl Delayed {
         }
     }
 
+    /// Runs `first` until it has changed something below `directory` that is not durable.
+    pub(super) async fn held_at<A>(&mut self, directory: &Path, first: A) -> JoinHandle<A::Output>
+    where
+        A: Future<Output: Send + 'static> + Send + 'static,
+    {
+        *lock(&self.at) = Some((Step::SyncDirectory, directory.to_owned()));
+        let first = tokio::spawn(first);
+        let reached = self.reached.take().unwrap();
+        blocking(move || reached.recv().unwrap()).await;
+        first
+    }
+
+    pub(super) fn let_go(&self) {
+        self.open.send(()).unwrap();
+    }
+
     /// Runs `first` until it has changed something below `directory` that is not durable, then `second`, which must not
     /// end before `first` may.
     async fn second_waits_for_first<A, B>(
@@ -86,15 +104,12 @@ impl Delayed {
         A: Future<Output: Send + 'static> + Send + 'static,
         B: Future<Output: Send + 'static> + Send + 'static,
     {
-        *lock(&self.at) = Some((Step::SyncDirectory, directory.to_owned()));
-        let first = tokio::spawn(first);
-        let reached = self.reached.take().unwrap();
-        blocking(move || reached.recv().unwrap()).await;
+        let first = self.held_at(directory, first).await;
         let mut second = tokio::spawn(second);
         // Whoever does not wait is done by then; whoever does costs the test this time.
         let early = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
         let done = tokio::time::timeout(Duration::from_secs(20), third).await;
-        self.open.send(()).unwrap();
+        self.let_go();
         assert!(early.is_err(), "it did not wait for what may come back");
         assert!(done.is_ok(), "it waited for both");
         (first.await.unwrap(), second.await.unwrap())
