@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portolan_oci::{Descriptor, Digest, MediaType};
 
 pub use invalid::InvalidManifest;
-pub use parse::{stored_media_type, stored_names};
+pub use parse::{stored_images, stored_media_type, stored_names};
 pub use references::References;
 
 /// A manifest or index.

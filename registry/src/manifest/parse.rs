@@ -97,6 +97,17 @@ pub fn stored_names(bytes: &[u8], digest: &Digest) -> bool {
     }
 }
 
+/// What a stored index lists as images: these have no manifests below them.
+pub fn stored_images(bytes: &[u8]) -> Vec<Digest> {
+    let document: Option<Document<IgnoredAny>> = serde_json::from_slice(bytes).ok();
+    let entries = document.and_then(|document| document.manifests);
+    let images = entries.into_iter().flatten().filter(|entry| {
+        let media_type = entry.media_type.as_ref().map(MediaType::as_str);
+        media_type.is_some_and(|it| [MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST].contains(&it))
+    });
+    images.map(|entry| entry.digest).collect()
+}
+
 /// Stored bytes as a manifest without annotations, though it may be none that would be accepted. None: they are not
 /// understood.
 pub(super) fn stored_manifest(bytes: &[u8]) -> Option<Manifest> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portolan_oci::{Digest, RepositoryName};
 
-use crate::manifest::{References, stored_names};
+use crate::manifest::{References, stored_images, stored_names};
 use crate::store::error::Fault;
 use crate::store::links::{digests_in, exists, read_link};
 use crate::store::{Inner, blocking};
@@ -97,7 +97,7 @@ impl Inner {
 
     /// Those of the `damaged` manifests of a repository that may need the manifest `digest`. One that is damaged itself
     /// is kept for none of them, or no damaged one could go where there are two. What it leads to does not need it: no
-    /// document holds the digest of what holds its own.
+    /// document holds the digest of what holds its own. Nor does what another index lists as an image.
     pub(super) fn possible_users(
         &self,
         repository: &RepositoryName,
@@ -118,6 +118,18 @@ impl Inner {
                 Err(fault) => return Err(fault),
             }
             damaged.retain(|it| *it != next);
+        }
+        if !damaged.is_empty() {
+            for revision in digests_in(&self.keys.revisions(repository))? {
+                match self.read_manifest(repository, &revision) {
+                    Ok(Some(manifest)) => {
+                        let images = stored_images(&manifest.bytes);
+                        damaged.retain(|it| !images.contains(it));
+                    }
+                    Ok(None) | Err(Fault::Damaged { .. }) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
         }
         Ok(damaged)
     }

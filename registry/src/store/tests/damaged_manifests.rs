@@ -156,6 +156,23 @@ async fn index_that_leads_to_a_damaged_manifest_is_deleted_before_it() {
 }
 
 #[tokio::test]
+async fn indexes_of_damaged_images_are_deleted_and_each_before_its_image() {
+    let it = Fixture::new().await;
+    let images = [it.push("one").await, it.push("other").await];
+    let indexes = [
+        it.put_index("first", &[&images[0]]).await,
+        it.put_index("second", &[&images[1]]).await,
+    ];
+    for image in &images {
+        Damage::Bytes.done(&it.store, &it.name, image).await;
+    }
+    for (index, image) in indexes.iter().zip(&images) {
+        it.delete(index).await.unwrap();
+        it.delete(image).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn link_whose_content_is_gone_keeps_nothing() {
     let it = Fixture::new().await;
     let gone = it.push("gone").await;
