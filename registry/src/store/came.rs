@@ -5,6 +5,7 @@
 //! says that the link was lost. Pushes of what is named and of what names it either wait for each other, or each looks for
 //! what the other writes after it has written its own.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portolan_oci::{Digest, RepositoryName};
@@ -58,6 +59,7 @@ impl Inner {
         manifest: &Manifest,
         absent: &[Digest],
     ) -> Result<(), Fault> {
+        let absent: HashSet<&Digest> = absent.iter().collect();
         let edges = manifest.edges.iter();
         for edge in edges.filter(|edge| absent.contains(&edge.digest)) {
             if self.has(repository, edge)? {

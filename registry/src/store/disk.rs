@@ -99,8 +99,10 @@ impl Disk {
         let opened = self.open_made(directory)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        self.create_file(target, &options)
+        let file = self
+            .create_file(target, &options)
             .map_err(|error| self.fault("write", target, error))?;
+        self.sync_file(&file, target)?; // or there may be nothing behind the name: ext4 without a journal
         self.sync_directory(&opened, directory)
     }
 

@@ -70,7 +70,7 @@ impl Turns {
         turn(&self.tags).await
     }
 
-    /// For a change that takes most of the stripes: of several, each would hold what it has while it waits for the others,
+    /// For a push that takes most of the stripes: of several, each would hold what it has while it waits for the others,
     /// and everybody else would wait for all of them.
     pub(super) async fn wide(&self) -> Turn {
         turn(&self.wide).await

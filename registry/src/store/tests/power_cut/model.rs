@@ -2,7 +2,7 @@
 //! after a power cut. Pure but for [`Model::of`].
 //!
 //! The rules: an fsync of a directory keeps the names in it, not its own name nor what is below; an fsync of a file keeps
-//! its bytes, not its name; a rename happens whole or not at all, but in no order with anything else.
+//! its bytes, and that there is a file, not its name; a rename happens whole or not at all, but in no order with anything else.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -38,6 +38,8 @@ pub(super) struct Content {
     pub(super) durable: Vec<u8>,
     pub(super) shown: Vec<u8>,
     pub(super) is_dirty: bool,
+    /// Never synced: there may be nothing behind its names (ext4 without a journal).
+    pub(super) is_new: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ impl Model {
                     durable: bytes.clone(),
                     shown: bytes,
                     is_dirty: false,
+                    is_new: false,
                 }));
                 self.inodes.insert(entry.metadata().unwrap().ino(), node);
                 node
@@ -146,6 +149,7 @@ impl Model {
                         durable: Vec::new(),
                         shown: Vec::new(),
                         is_dirty: false,
+                        is_new: true,
                     }));
                     self.inodes.insert(*inode, node);
                     self.put(path, settled(Some(node)));
@@ -242,7 +246,7 @@ impl Model {
     pub(super) fn has_pending(&self, event: &Event) -> bool {
         match event {
             Event::SyncFile(_, inode) => {
-                matches!(&self.nodes[self.inodes[inode]], Node::File(content) if content.is_dirty)
+                matches!(&self.nodes[self.inodes[inode]], Node::File(content) if content.is_dirty || content.is_new)
             }
             Event::SyncDirectory(path) => match self.find(path).map(|id| &self.nodes[id]) {
                 Some(Node::Directory(slots)) => slots.values().any(|slot| slot.values.len() > 1),
@@ -260,4 +264,5 @@ fn settled(node: Option<NodeId>) -> Value {
 fn sync_content(content: &mut Content) {
     content.durable.clone_from(&content.shown);
     content.is_dirty = false;
+    content.is_new = false;
 }

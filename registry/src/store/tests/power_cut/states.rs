@@ -106,6 +106,7 @@ impl<'a> States<'a> {
         }
         match &self.model.nodes[id] {
             Node::File(content) if content.is_dirty => self.add(Choice::Bytes(id), 4, 2),
+            Node::File(content) if content.is_new => self.add(Choice::Bytes(id), 2, 1),
             Node::File(_) => {}
             Node::Directory(slots) => {
                 if Some(id) == self.temporary {
@@ -211,7 +212,12 @@ impl<'a> States<'a> {
         let slots = match &self.model.nodes[id] {
             Node::Directory(slots) => slots,
             Node::File(content) => {
-                let bytes = bytes_of(content, decision.get(&Choice::Bytes(id)).copied());
+                let way = decision.get(&Choice::Bytes(id)).copied();
+                let is_missing = content.is_new && !content.is_dirty && way == Some(0);
+                if is_missing {
+                    return;
+                }
+                let bytes = bytes_of(content, way);
                 state.0.insert(path.to_owned(), Some(bytes));
                 return;
             }
