@@ -20,7 +20,7 @@ const MOST: usize = 10_000;
 /// What is remembered of manifests.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    types: Remembered<(MediaType, u64)>,
+    pub(super) types: Remembered<(MediaType, u64)>,
     /// None: it refers to nothing.
     pub(super) subjects: Remembered<Option<Digest>>,
 }
@@ -38,6 +38,10 @@ impl<T> Default for Remembered<T> {
 impl<T: Clone> Remembered<T> {
     pub(super) fn get(&self, content: &Digest) -> Option<T> {
         lock(&self.0).get(content).cloned()
+    }
+
+    pub(super) fn forget(&self, content: &Digest) {
+        lock(&self.0).remove(content);
     }
 
     pub(super) fn keep(&self, content: Digest, fact: T) {

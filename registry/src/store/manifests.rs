@@ -340,6 +340,7 @@ impl Inner {
             }
         };
         if Digest::of(content.algorithm(), &bytes) != content {
+            self.heads.types.forget(&content);
             return Err(Fault::Damaged {
                 path,
                 problem: "its bytes do not have its digest: push it again".into(),

@@ -320,6 +320,9 @@ async fn head_of_a_manifest_reads_its_bytes_once_and_never_tells_of_bytes_that_a
     let length = usize::try_from(size).unwrap();
     std::fs::write(&data, vec![b' '; length]).unwrap();
     assert_eq!(store.manifest_head(&name, &by("v1")).await.unwrap(), head);
+    // but once it was seen not to be, it is not told about any more
+    assert!(store.manifest_read(&name, &by("v1")).await.is_err());
+    assert!(store.manifest_head(&name, &by("v1")).await.is_err());
     std::fs::write(&data, vec![b' '; length - 1]).unwrap();
     for reference in [by("v1"), Reference::Digest(digest.clone())] {
         let cut_short = store.manifest_head(&name, &reference).await;

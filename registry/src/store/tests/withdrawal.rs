@@ -88,6 +88,7 @@ impl Delayed {
         A: Future<Output: Send + 'static> + Send + 'static,
         B: Future<Output: Send + 'static> + Send + 'static,
     {
+        let (first, second) = (Box::pin(first), Box::pin(second));
         self.beside_both(directory, first, second, std::future::ready(()))
             .await
     }
