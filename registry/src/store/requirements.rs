@@ -152,6 +152,28 @@ impl Inner {
         self.record_absent(repository, manifest, &left)
     }
 
+    /// Whether nothing is left of a manifest but its record, as a push leaves that was cut off, or refused half-way. Where
+    /// the content is still there, a repair may write its link again, and then the record counts.
+    pub(super) fn is_record_of_nothing(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+    ) -> Result<bool, Fault> {
+        Ok(!exists(&self.keys.revision_link(repository, manifest))? && !exists(&self.keys.blob(manifest))?)
+    }
+
+    /// Removes it if that is so. The caller holds the stripe of the manifest exclusively.
+    pub(super) fn forget_record_of_nothing(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Digest,
+    ) -> Result<(), Fault> {
+        if self.is_record_of_nothing(repository, manifest)? {
+            self.record_absent(repository, manifest, &[])?;
+        }
+        Ok(())
+    }
+
     /// None, if there is no such record, or one that says nothing.
     pub(super) fn absent_of(
         &self,

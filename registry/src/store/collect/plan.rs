@@ -35,7 +35,7 @@ pub(super) struct RepositoryPlan {
     pub(super) records: Vec<(Packed, Record)>,
     /// Manifests whose record is no longer true.
     pub(super) stale: Vec<Packed>,
-    /// Manifests that name something that was absent when they came, and has come since.
+    /// Manifests that name something that was absent when they came, and has come since, or of which only that record is left.
     pub(super) completed: Vec<Packed>,
     /// What is marked as having come.
     pub(super) marked: Vec<Packed>,
@@ -259,14 +259,19 @@ impl RepositoryPlan {
         Ok(())
     }
 
-    /// Looks what has come of what was absent.
+    /// Looks what has come of what was absent, and whose records mean nothing any more.
     pub(super) fn find_completed(&mut self, inner: &Inner, linked: &Linked) -> Result<(), Fault> {
         let marked = digests_in(&inner.keys.came_in(&self.name))?;
         self.marked = marked.iter().map(Packed::new).collect();
         for digest in digests_in(&inner.keys.absent_in(&self.name))? {
             let absent = inner.absent_of(&self.name, &digest)?;
             let may_have_come = |it: &Digest| linked.has(it) || marked.binary_search(it).is_ok();
-            if absent.iter().any(may_have_come) && !inner.came_since(&self.name, &digest)?.is_empty() {
+            let have_come = || {
+                Ok::<_, Fault>(
+                    absent.iter().any(may_have_come) && !inner.came_since(&self.name, &digest)?.is_empty(),
+                )
+            };
+            if inner.is_record_of_nothing(&self.name, &digest)? || have_come()? {
                 self.completed.push(Packed::new(&digest));
             }
         }

@@ -132,7 +132,7 @@ impl Sweep {
         Ok(true)
     }
 
-    /// Takes what has come from the records of what was absent.
+    /// Takes what has come from the records of what was absent, and removes those of nothing.
     async fn completed(&self, number: usize) -> Result<bool, CollectError> {
         let (name, manifests) = {
             let plan = &mut lock(&self.state).plan.repositories[number];
@@ -141,6 +141,13 @@ impl Sweep {
         for manifest in manifests.iter().map(Packed::digest) {
             let (inner, of, whose) = (Arc::clone(&self.inner), manifest.clone(), name.clone());
             let came = yielding(move || inner.came_since(&whose, &of)).await?;
+            if came.is_empty() {
+                let (of, whose) = (manifest.clone(), name.clone());
+                let work = move |inner: &Inner, _: &mut State| inner.forget_record_of_nothing(&whose, &of);
+                if !self.batch(vec![manifest.clone()], Vec::new(), work).await? {
+                    return Ok(false);
+                }
+            }
             for part in came.chunks(COMPLETED) {
                 let held = part.iter().chain([&manifest]).cloned().collect();
                 let (part, of, whose) = (part.to_vec(), manifest.clone(), name.clone());

@@ -90,6 +90,31 @@ async fn record_of_what_was_absent_goes_when_all_of_it_has_come() {
     assert_eq!(recorded(&volume, &name, &parent), None);
 }
 
+#[tokio::test]
+async fn record_of_a_manifest_that_never_came_goes_at_a_collection() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let parent = put(&store, &name, "multi", &index(&[&digest_of(b"never")]))
+        .await
+        .unwrap();
+    // what a push leaves that is cut off before its content is there, and before its link is
+    let records = [
+        digest_of(b"cut off"),
+        push_image(&store, &repository("b"), "v1", "x").await,
+    ];
+    for record in &records {
+        std::fs::copy(
+            volume.keys().absent(&name, &parent),
+            volume.keys().absent(&name, record),
+        )
+        .unwrap();
+    }
+    store.collect(CollectOptions::default(), |_| {}).await.unwrap();
+    assert_eq!(recorded(&volume, &name, &records[0]), None);
+    assert!(recorded(&volume, &name, &records[1]).is_some() && recorded(&volume, &name, &parent).is_some());
+}
+
 /// P96.
 #[tokio::test]
 async fn foreign_layers_are_recorded_and_subjects_are_not() {

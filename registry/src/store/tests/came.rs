@@ -155,7 +155,8 @@ async fn marks_go_at_a_collection_once_no_record_names_them() {
     late.collect().await;
     assert!(!late.is_marked(&blob) && late.keys().absent(&late.name, &parent).exists());
     // what another record names stays
-    std::fs::write(late.keys().absent(&late.name, &never), json!([blob]).to_string()).unwrap();
+    let image = push_image(&late.store, &late.name, "v1", "image").await;
+    std::fs::write(late.keys().absent(&late.name, &image), json!([blob]).to_string()).unwrap();
     push_blob(&late.store, &late.name, b"late").await;
     late.collect().await;
     assert!(late.is_marked(&blob));
@@ -236,7 +237,8 @@ async fn what_was_collected_and_is_named_again_never_came() {
     push_blob(&late.store, &late.name, b"blob").await;
     late.store.tag_delete(&late.name, &tag("multi")).await.unwrap();
     // what is still recorded keeps its mark until it goes itself
-    let stray = late.keys().absent(&late.name, &digest_of(b"stray"));
+    let image = push_image(&late.store, &late.name, "v1", "image").await;
+    let stray = late.keys().absent(&late.name, &image);
     std::fs::write(stray, json!([named, blob]).to_string()).unwrap();
     let at_once = CollectOptions {
         grace: Duration::ZERO,
