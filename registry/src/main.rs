@@ -72,8 +72,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}")
-        .context("cannot write to standard output; direct it to where there is room")
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()), // who reads has seen enough
+        written => written.context("cannot write to standard output; direct it to where there is room"),
+    }
 }
 
 /// For commands that ask a running registry.

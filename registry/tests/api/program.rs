@@ -242,6 +242,27 @@ fn a_password_is_hashed_as_users_yaml_wants_it() {
     );
 }
 
+#[test]
+fn a_reader_that_has_seen_enough_of_the_output_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let volume = tempfile::tempdir().unwrap();
+    let config = volume.path().join("config.yaml");
+    fs::write(
+        &config,
+        format!("storage: {{volume: {{path: {}}}}}", volume.path().display()),
+    )
+    .unwrap();
+    let output = program(&["check-config", config.to_str().unwrap()])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
 #[tokio::test]
 async fn the_log_has_a_line_for_each_request_and_no_secret() {
     let directory = tempfile::tempdir().unwrap();
