@@ -76,8 +76,12 @@ impl Look<'_> {
     }
 
     fn lost(&mut self, name: &RepositoryName, by: &Digest, lost: &Digest, kind: EdgeKind, is_linked: bool) {
+        let is_gone = !exists(&self.keys.blob(lost)).unwrap_or(false);
         let (what, link) = match kind {
-            EdgeKind::Child if self.is_manifest(lost) => ("entry", self.keys.revision_link(name, lost)),
+            // one that nobody can look at is most likely that
+            EdgeKind::Child if is_gone || self.is_manifest(lost) => {
+                ("entry", self.keys.revision_link(name, lost))
+            }
             EdgeKind::Child => ("entry", self.keys.layer_link(name, lost)),
             _ => ("blob", self.keys.layer_link(name, lost)),
         };
@@ -88,7 +92,7 @@ impl Look<'_> {
         };
         let problem = format!("manifest {by} needs {what} {lost}: {how}");
         self.found(FindingKind::ReferenceLost, Some(name), lost, &link, problem);
-        if !is_linked && exists(&self.keys.blob(lost)).unwrap_or(false) {
+        if !is_linked && !is_gone {
             self.cures.push(Cure::Relink {
                 owner: self.owner(),
                 path: link,
