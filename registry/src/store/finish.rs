@@ -1,19 +1,19 @@
 //! The end of an upload: the last bytes come in, a blob comes out; IO in blocking threads.
 //!
-//! A push of something small takes little but fsyncs, so as few of them as can be wait for each other: the link is made
-//! ready while the content becomes durable, and only put in its place after it.
+//! A push of something small takes little but new files and fsyncs, so as few of them as can be wait for each other: the
+//! link is made ready while the content comes in and becomes durable, and only put in its place after it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
 use futures::Stream;
 use portolan_oci::{Digest, RepositoryName, UploadId};
 
 use super::collect::Root;
-use super::disk::Prepared;
+use super::disk::{Prepared, lock};
 use super::error::{BlobError, BodyError, Fault, UploadError};
 use super::links::exists;
-use super::receive::{Before, Failed};
+use super::receive::{Before, Failed, Received};
 use super::renewal::renew;
 use super::session::{Session, Writing};
 use super::upload_file::UploadFile;
@@ -65,10 +65,7 @@ impl Store {
         }
         let (of, named) = (Arc::clone(&session), digest.clone());
         let left = self.inner.changing(move |inner| {
-            let before = came.before.clone();
-            let writing = inner.write_last_here(&of, came)?;
-            let verified = inner.verify(&of, writing, before, &named)?;
-            let (verified, link) = inner.make_durable(&of, verified, &named)?;
+            let (verified, link) = inner.make_ready(&of, came, &named)?;
             let Some(_stripe) = inner.locks.try_hold(&named) else {
                 inner.disk.abandon(&link);
                 return Ok(Some(verified));
@@ -145,31 +142,45 @@ impl Inner {
         })
     }
 
-    /// Makes the bytes durable where they are, and all that they and their link will need. May take long, so it holds
-    /// no stripe: empty directories are all that can be seen of it, and who publishes makes them again if need be.
-    fn make_durable(
-        &self,
-        session: &Session,
-        verified: Verified,
+    /// Checks the bytes and makes them durable where they are, and all that they and their link will need. May take long,
+    /// so it holds no stripe: empty directories are all that can be seen of it, if the digest is right, and who publishes
+    /// makes them again if need be.
+    fn make_ready(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        came: Received,
         digest: &Digest,
-    ) -> Result<(Verified, Prepared), Fault> {
-        let content = self.keys.blob(digest);
-        let (link, synced) = self.disk.at_once(
-            || self.prepare_layer_link(session, digest),
+    ) -> Result<(Verified, Prepared), UploadError> {
+        let (right, is_right) = mpsc::channel();
+        let is_right = Mutex::new(is_right);
+        let target = self.keys.layer_link(&session.repository, digest);
+        let (link, verified) = self.disk.at_once(
             || {
-                verified.file.sync(&self.disk)?;
-                drop(self.disk.prepare_place(&content)); // whoever publishes says what is wrong with it
-                Ok(())
+                let is_right = || lock(&is_right).recv().is_ok();
+                self.disk
+                    .prepare_placed(&target, digest.as_str().as_bytes(), is_right)
+            },
+            || {
+                let right = right; // who waits for it hears when this ends without
+                let before = came.before.clone();
+                let writing = self.write_last_here(session, came)?;
+                let verified = self.verify(session, writing, before, digest)?;
+                right.send(()).ok();
+                if let Err(fault) = verified.file.sync(&self.disk) {
+                    drop(self.discard(&session.id, Some(verified.writing))); // what it was about is told below
+                    return Err(fault.into());
+                }
+                drop(self.disk.prepare_place(&self.keys.blob(digest))); // whoever publishes says what is wrong with it
+                Ok(verified)
             },
         );
-        if let Err(fault) = synced {
-            drop(self.discard(&session.id, Some(verified.writing))); // what it was about is told below
-            drop(link.map(|link| self.disk.abandon(&link)));
-            return Err(fault);
-        }
-        match link {
-            Ok(link) => Ok((verified, link)),
-            Err(fault) => Err(self.not_published(session, verified, fault)),
+        match (link, verified) {
+            (Ok(link), Ok(verified)) => Ok((verified, link)),
+            (Err(fault), Ok(verified)) => Err(self.not_published(session, verified, fault).into()),
+            (link, Err(error)) => {
+                drop(link.map(|link| self.disk.abandon(&link)));
+                Err(error)
+            }
         }
     }
 

@@ -247,18 +247,33 @@ impl Inner {
         if exists(&untagged)? {
             self.disk.remove_file(&untagged)?;
         }
+        let target = self.keys.revision_link(repository, digest);
+        let (link, written) = self.disk.at_once(
+            || self.disk.prepare_small(&target, digest.as_str().as_bytes()),
+            || self.write_content(repository, manifest, digest, bytes),
+        );
+        let link = link?;
+        written.inspect_err(|_| self.disk.abandon(&link))?;
+        self.disk.publish_small(&link)
+    }
+
+    /// All that is durable before the link.
+    fn write_content(
+        &self,
+        repository: &RepositoryName,
+        manifest: &Manifest,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
         self.disk.write_small(&self.keys.blob(digest), bytes)?;
-        // Before the link: clients that see the manifest do not push it again, and it must be listed then.
+        // Clients that see the manifest do not push it again, and it must be listed then.
         if let Some(subject) = &manifest.subject {
             let descriptor = manifest.referrer_descriptor(digest.clone(), bytes.len() as u64);
             let text = serde_json::json!(descriptor).to_string();
             self.disk
                 .write_small(&self.keys.referrer(repository, subject, digest), text.as_bytes())?;
         }
-        self.disk.write_small(
-            &self.keys.revision_link(repository, digest),
-            digest.as_str().as_bytes(),
-        )
+        Ok(())
     }
 
     fn find_manifest<T>(

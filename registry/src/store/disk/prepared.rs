@@ -8,7 +8,7 @@ use std::thread;
 
 use super::{Disk, Fault, parent};
 
-/// A small file that is durable, as are the directories that lead to its place: it only has to be put there.
+/// A small file that is durable: it only has to be put in its place.
 pub(in crate::store) struct Prepared {
     temporary: PathBuf,
     target: PathBuf,
@@ -22,8 +22,18 @@ impl Prepared {
 }
 
 impl Disk {
-    /// Makes a small file ready for its place, where nothing changes yet.
+    /// Makes a small file ready for its place, where nothing changes yet, with the directories that lead there.
     pub(in crate::store) fn prepare_small(&self, target: &Path, bytes: &[u8]) -> Result<Prepared, Fault> {
+        self.prepare_placed(target, bytes, || true)
+    }
+
+    /// The same, but no directory is made unless `is_wanted`, which is asked when the file is ready.
+    pub(in crate::store) fn prepare_placed(
+        &self,
+        target: &Path,
+        bytes: &[u8],
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<Prepared, Fault> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let prepared = Prepared {
             temporary: self.temporary.join(number.to_string()),
@@ -33,7 +43,13 @@ impl Disk {
         let ready = self
             .write_new(temporary, bytes)
             .and_then(|file| self.sync_file(&file, temporary))
-            .and_then(|()| self.prepare_place(target));
+            .and_then(|()| {
+                if is_wanted() {
+                    self.prepare_place(target)
+                } else {
+                    Ok(())
+                }
+            });
         match ready {
             Ok(()) => Ok(prepared),
             Err(fault) => {

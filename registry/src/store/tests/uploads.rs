@@ -2,7 +2,9 @@
 
 use futures::channel::mpsc;
 
+use super::disk::is_spare;
 use super::*;
+use crate::store::open::PROBE;
 
 fn at(offset: u64) -> Chunk {
     Chunk {
@@ -136,6 +138,11 @@ async fn wrong_digest_discards_the_session_and_stores_nothing() {
         Err(BlobError::Unknown { .. })
     ));
     assert_eq!(std::fs::read_dir(volume.keys().uploads()).unwrap().count(), 0);
+    let link = volume.keys().layer_link(&name, &announced);
+    assert!(!link.parent().unwrap().exists(), "it makes the repository known");
+    let temporary = std::fs::read_dir(volume.keys().temporary()).unwrap();
+    let mut left = temporary.map(|entry| entry.unwrap().path());
+    assert!(left.all(|path| is_spare(&path) || path.ends_with(PROBE)));
 }
 
 /// P63, P64.
