@@ -1,5 +1,8 @@
 //! One small push at a time against nothing but the system calls that make its files durable, and those that make one file
-//! durable, in turn, and both registries in turn, so that all have the same disk. IO.
+//! durable, in turn, so that all have the same disk. IO.
+//!
+//! First all pushes of ours, which remove nothing: where an ext4 has no journal, new files are slow to make for a minute
+//! after others were removed, and each push to registry:2 removes some.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -40,24 +43,25 @@ type Part = fn(&Pushes) -> &Quantiles;
 type Rank = fn(&Quantiles) -> Duration;
 
 pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
+    let ours = pushes(scratch, repeats, Whose::Ours)?;
+    let theirs = peer.map(|program| pushes(scratch, repeats, Whose::Theirs(program)));
+    Ok(table(repeats, &ours, theirs.transpose()?.as_ref()))
+}
+
+fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>) -> anyhow::Result<Pushes> {
     let rounds = repeats.first_pushes + repeats.pushes;
-    let mut ours = Pusher::start(scratch, Whose::Ours, "b1", rounds)?;
-    let mut theirs = match peer {
-        Some(program) => Some(Pusher::start(scratch, Whose::Theirs(program), "b2", rounds)?),
-        None => None,
+    let (name, what) = match whose {
+        Whose::Ours => ("b1", "Rounds of pushes"),
+        Whose::Theirs(_) => ("b2", "Rounds of pushes to registry:2"),
     };
-    let mut progress = Progress::new("Rounds of pushes", rounds);
+    let mut pusher = Pusher::start(scratch, whose, name, rounds)?;
+    let mut progress = Progress::new(what, rounds);
     for round in 0..rounds {
         progress.at(round);
-        let counts = round >= repeats.first_pushes;
-        ours.round(round, counts)?;
-        if let Some(theirs) = &mut theirs {
-            theirs.round(round, counts)?;
-        }
+        pusher.round(round, round >= repeats.first_pushes)?;
     }
     progress.end();
-    let theirs = theirs.map(Pusher::end).transpose()?;
-    Ok(table(repeats, &ours.end()?, theirs.as_ref()))
+    pusher.end()
 }
 
 fn table(repeats: Repeats, ours: &Pushes, theirs: Option<&Pushes>) -> Table {
@@ -133,7 +137,7 @@ impl Pusher {
     }
 
     fn round(&mut self, round: usize, counts: bool) -> anyhow::Result<()> {
-        // What the other registry has left unwritten is not for the first fsync of this one.
+        // What others have left unwritten is not for the first fsync of these.
         rustix::fs::syncfs(File::open(&self.volume)?)?;
         let blob = Bytes::from(format!("{round:0SIZE$}"));
         let digest = Digest::of(Algorithm::Sha256, &blob);
