@@ -81,9 +81,9 @@ impl Disk {
         }
     }
 
-    /// Does both, at once when the system has a thread for that. Neither may need what the other does, and nothing of
-    /// either may be reachable before both are done: then one order stands for all. The first is done again where there was
-    /// no thread for it.
+    /// Does both, at once when the system has a thread for that; if not, or for a seam that keeps order, the second before
+    /// the first. So only the first may wait for the other. Nothing that the first makes may be reachable before both are
+    /// done: then one order stands for all.
     pub(in crate::store) fn at_once<A: Send, B>(
         &self,
         first: impl Fn() -> A + Sync,
