@@ -43,12 +43,13 @@ type Part = fn(&Pushes) -> &Quantiles;
 type Rank = fn(&Quantiles) -> Duration;
 
 pub(crate) fn measure(scratch: &Scratch, repeats: Repeats, peer: Option<&Path>) -> anyhow::Result<Table> {
-    let ours = pushes(scratch, repeats, Whose::Ours)?;
-    let theirs = peer.map(|program| pushes(scratch, repeats, Whose::Theirs(program)));
-    Ok(table(repeats, &ours, theirs.transpose()?.as_ref()))
+    let ours = pushed(scratch, repeats, Whose::Ours)?;
+    let theirs = peer.map(|program| pushed(scratch, repeats, Whose::Theirs(program)));
+    let (ours, theirs) = (ours.end()?, theirs.transpose()?.map(Pusher::end).transpose()?);
+    Ok(table(repeats, &ours, theirs.as_ref()))
 }
 
-fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>) -> anyhow::Result<Pushes> {
+fn pushed(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>) -> anyhow::Result<Pusher> {
     let rounds = repeats.first_pushes + repeats.pushes;
     let (name, what) = match whose {
         Whose::Ours => ("b1", "Rounds of pushes"),
@@ -61,7 +62,7 @@ fn pushes(scratch: &Scratch, repeats: Repeats, whose: Whose<'_>) -> anyhow::Resu
         pusher.round(round, round >= repeats.first_pushes)?;
     }
     progress.end();
-    pusher.end()
+    Ok(pusher)
 }
 
 fn table(repeats: Repeats, ours: &Pushes, theirs: Option<&Pushes>) -> Table {

@@ -1,16 +1,16 @@
 //! The end of an upload: the last bytes come in, a blob comes out; IO in blocking threads.
 //!
 //! A push of something small takes little but new files and fsyncs, so as few of them as can be wait for each other: the
-//! link is made ready while the content comes in and becomes durable, and only put in its place after it.
+//! link is made ready while the last bytes are written and become durable, and only put in its place after that.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
 use portolan_oci::{Digest, RepositoryName, UploadId};
 
 use super::collect::Root;
-use super::disk::{Prepared, lock};
+use super::disk::Prepared;
 use super::error::{BlobError, BodyError, Fault, UploadError};
 use super::links::exists;
 use super::receive::{Before, Failed, Received};
@@ -151,36 +151,23 @@ impl Inner {
         came: Received,
         digest: &Digest,
     ) -> Result<(Verified, Prepared), UploadError> {
-        let (right, is_right) = mpsc::channel();
-        let is_right = Mutex::new(is_right);
         let target = self.keys.layer_link(&session.repository, digest);
-        let (link, verified) = self.disk.at_once(
-            || {
-                let is_right = || lock(&is_right).recv().is_ok();
-                self.disk
-                    .prepare_placed(&target, digest.as_str().as_bytes(), is_right)
-            },
-            || {
-                let right = right; // who waits for it hears when this ends without
-                let before = came.before.clone();
-                let writing = self.write_last_here(session, came)?;
-                let verified = self.verify(session, writing, before, digest)?;
-                right.send(()).ok();
-                if let Err(fault) = verified.file.sync(&self.disk) {
-                    drop(self.discard(&session.id, Some(verified.writing))); // what it was about is told below
-                    return Err(fault.into());
-                }
-                drop(self.disk.prepare_place(&self.keys.blob(digest))); // whoever publishes says what is wrong with it
-                Ok(verified)
-            },
-        );
-        match (link, verified) {
-            (Ok(link), Ok(verified)) => Ok((verified, link)),
-            (Err(fault), Ok(verified)) => Err(self.not_published(session, verified, fault).into()),
-            (link, Err(error)) => {
-                drop(link.map(|link| self.disk.abandon(&link)));
-                Err(error)
+        let text = digest.as_str().as_bytes();
+        let (verified, link) = self.disk.prepare_beside(&target, text, |is_right| {
+            let before = came.before.clone();
+            let writing = self.write_last_here(session, came)?;
+            let verified = self.verify(session, writing, before, digest)?;
+            is_right();
+            if let Err(fault) = verified.file.sync(&self.disk) {
+                drop(self.discard(&session.id, Some(verified.writing))); // what it was about is told below
+                return Err(fault.into());
             }
+            drop(self.disk.prepare_place(&self.keys.blob(digest))); // whoever publishes says what is wrong with it
+            Ok::<_, UploadError>(verified)
+        })?;
+        match link {
+            Ok(link) => Ok((verified, link)),
+            Err(fault) => Err(self.not_published(session, verified, fault).into()),
         }
     }
 

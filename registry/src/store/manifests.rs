@@ -1,7 +1,7 @@
 //! Manifests of a repository: documents and references come in, bytes go out; IO in blocking threads.
 //!
 //! Order of a push: content, entry among the referrers of the subject, link of the repository, then the tags. Each is
-//! durable before the next is written, so a tag never names what a power cut could take. What the links of tags need of
+//! durable before the next is in its place, so a tag never names what a power cut could take. What the links of tags need of
 //! the volume they have before that: when it is full, none of them has moved.
 
 use std::io::{self, Read as _};
@@ -248,32 +248,20 @@ impl Inner {
             self.disk.remove_file(&untagged)?;
         }
         let target = self.keys.revision_link(repository, digest);
-        let (link, written) = self.disk.at_once(
-            || self.disk.prepare_small(&target, digest.as_str().as_bytes()),
-            || self.write_content(repository, manifest, digest, bytes),
-        );
-        let link = link?;
-        written.inspect_err(|_| self.disk.abandon(&link))?;
-        self.disk.publish_small(&link)
-    }
-
-    /// All that is durable before the link.
-    fn write_content(
-        &self,
-        repository: &RepositoryName,
-        manifest: &Manifest,
-        digest: &Digest,
-        bytes: &[u8],
-    ) -> Result<(), Fault> {
-        self.disk.write_small(&self.keys.blob(digest), bytes)?;
-        // Clients that see the manifest do not push it again, and it must be listed then.
-        if let Some(subject) = &manifest.subject {
-            let descriptor = manifest.referrer_descriptor(digest.clone(), bytes.len() as u64);
-            let text = serde_json::json!(descriptor).to_string();
-            self.disk
-                .write_small(&self.keys.referrer(repository, subject, digest), text.as_bytes())?;
-        }
-        Ok(())
+        let text = digest.as_str().as_bytes();
+        let ((), link) = self.disk.prepare_beside(&target, text, |is_right| {
+            self.disk.write_small(&self.keys.blob(digest), bytes)?;
+            is_right();
+            // Before the link: clients that see the manifest do not push it again, and it must be listed then.
+            if let Some(subject) = &manifest.subject {
+                let descriptor = manifest.referrer_descriptor(digest.clone(), bytes.len() as u64);
+                let text = serde_json::json!(descriptor).to_string();
+                self.disk
+                    .write_small(&self.keys.referrer(repository, subject, digest), text.as_bytes())?;
+            }
+            Ok::<_, Fault>(())
+        })?;
+        self.disk.publish_small(&link?)
     }
 
     fn find_manifest<T>(

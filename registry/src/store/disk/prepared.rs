@@ -4,9 +4,10 @@
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use super::{Disk, Fault, parent};
+use super::{Disk, Fault, lock, parent};
 
 /// A small file that is durable: it only has to be put in its place.
 pub(in crate::store) struct Prepared {
@@ -27,8 +28,36 @@ impl Disk {
         self.prepare_placed(target, bytes, || true)
     }
 
-    /// The same, but no directory is made unless `is_wanted`, which is asked when the file is ready.
-    pub(in crate::store) fn prepare_placed(
+    /// The same while something else is made durable, which tells once nothing is wrong with it: only then are the
+    /// directories made. If it fails, nothing is left.
+    pub(in crate::store) fn prepare_beside<T, E>(
+        &self,
+        target: &Path,
+        bytes: &[u8],
+        other: impl FnOnce(&dyn Fn()) -> Result<T, E>,
+    ) -> Result<(T, Result<Prepared, Fault>), E> {
+        let (right, is_right) = mpsc::channel();
+        let is_right = Mutex::new(is_right);
+        let (prepared, other) = self.at_once(
+            || self.prepare_placed(target, bytes, || lock(&is_right).recv().is_ok()),
+            || {
+                let right = right; // who waits for it hears when this ends without
+                other(&|| {
+                    right.send(()).ok();
+                })
+            },
+        );
+        match other {
+            Ok(other) => Ok((other, prepared)),
+            Err(error) => {
+                drop(prepared.map(|prepared| self.abandon(&prepared)));
+                Err(error)
+            }
+        }
+    }
+
+    /// No directory is made unless `is_wanted`, which is asked when the file is ready.
+    fn prepare_placed(
         &self,
         target: &Path,
         bytes: &[u8],

@@ -82,6 +82,25 @@ async fn full_volume_fails_that_write_only() {
 }
 
 #[tokio::test]
+async fn manifest_that_a_full_volume_refuses_makes_no_repository_known() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::Rename, "/blobs/", ENOSPC).await;
+    let name = repository("new");
+    let document = Bytes::from(index(&[]).to_string());
+    let reference = Reference::Digest(digest_of(&document));
+    let push = || store.manifest_put(&name, &reference, &[], None, document.clone());
+    armed.store(1, Ordering::SeqCst);
+    let refused = push().await;
+    assert!(
+        matches!(refused, Err(ManifestError::Fault(Fault::Full { .. }))),
+        "{refused:?}"
+    );
+    assert!(!volume.keys().repository(&name).exists());
+    armed.store(NOTHING, Ordering::SeqCst);
+    push().await.unwrap();
+}
+
+#[tokio::test]
 async fn failed_fsync_makes_the_store_read_only_until_it_is_opened_again() {
     for (step, errno) in [
         (Step::SyncFile, EIO),
