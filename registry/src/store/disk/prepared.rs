@@ -29,7 +29,7 @@ impl Disk {
     }
 
     /// The same while something else is made durable, which tells once nothing is wrong with it: only then are the
-    /// directories made. If it fails, nothing is left.
+    /// directories made. If it fails, the file is taken back; directories that were made by then stay.
     pub(in crate::store) fn prepare_beside<T, E>(
         &self,
         target: &Path,
@@ -111,13 +111,9 @@ impl Disk {
     }
 
     /// Does both, at once when the system has a thread for that; if not, or for a seam that keeps order, the second before
-    /// the first. So only the first may wait for the other. Nothing that the first makes may be reachable before both are
+    /// the first. So the second must not wait for the first. Nothing that the first makes may be reachable before both are
     /// done: then one order stands for all.
-    pub(in crate::store) fn at_once<A: Send, B>(
-        &self,
-        first: impl Fn() -> A + Sync,
-        second: impl FnOnce() -> B,
-    ) -> (A, B) {
+    fn at_once<A: Send, B>(&self, first: impl Fn() -> A + Sync, second: impl FnOnce() -> B) -> (A, B) {
         if self.seam.keeps_order() {
             let second = second();
             return (first(), second);
