@@ -14,11 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::durable::Durable;
+use self::places::Places;
 use self::spares::Spares;
 use super::error::{Fault, ReadOnlyReason};
 
 mod aside;
 mod durable;
+mod places;
 mod prepared;
 mod remove;
 mod seam;
@@ -36,6 +38,7 @@ pub(super) struct Disk {
     temporary: PathBuf,
     next_temporary: AtomicU64,
     durable: Durable,
+    places: Places,
     spares: Spares,
     /// Directories from which something was removed that need not be durable yet.
     unsynced: Mutex<BTreeSet<PathBuf>>,
@@ -58,6 +61,7 @@ impl Disk {
             temporary,
             next_temporary: AtomicU64::new(0),
             durable: Durable::default(),
+            places: Places::default(),
             spares: Spares::default(),
             unsynced: Mutex::default(),
             read_only: Mutex::default(),
@@ -95,15 +99,15 @@ impl Disk {
 
     /// Puts an empty file there, whose name is all that it says, and returns when that is durable.
     pub(super) fn write_mark(&self, target: &Path) -> Result<(), Fault> {
-        let directory = parent(target);
-        let opened = self.open_made(directory)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        let file = self
-            .create_file(target, &options)
-            .map_err(|error| self.fault("write", target, error))?;
+        let create = || {
+            let created = self.create_file(target, &options);
+            created.map_err(|error| self.fault("write", target, error))
+        };
+        let (file, directory) = self.fill(target, create)?;
         self.sync_file(&file, target)?; // or there may be nothing behind the name: ext4 without a journal
-        self.sync_directory(&opened, directory)
+        self.sync_directory(&directory, parent(target))
     }
 
     /// Writes a file as any other, to hear what comes of it; nobody misses it.
@@ -161,57 +165,12 @@ impl Disk {
     /// Puts a file whose bytes are durable in the place of `target`: its name, then the name's directory.
     pub(super) fn publish(&self, from: &Path, target: &Path) -> Result<(), Fault> {
         self.check_writable()?; // it may have failed since the change began
-        let directory = parent(target);
-        let opened = self.open_made(directory)?;
-        self.rename(from, target)
-            .map_err(|error| self.fault("rename a file to", target, error))?;
-        self.sync_directory(&opened, directory)
-    }
-
-    /// Opens a directory that is durably there, or is made so.
-    fn open_made(&self, directory: &Path) -> Result<File, Fault> {
-        self.create_directories(directory)?;
-        let opened = match self.open_directory(directory) {
-            // Somebody may have removed the directory by hand since this process made it durable.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.durable.forget_all();
-                self.create_directories(directory)?;
-                self.open_directory(directory)
-            }
-            opened => opened,
+        let rename = || {
+            let renamed = self.rename(from, target);
+            renamed.map_err(|error| self.fault("rename a file to", target, error))
         };
-        opened.map_err(|error| self.fault("open directory", directory, error))
-    }
-
-    /// Makes a directory and what leads to it, durably.
-    pub(super) fn create_directories(&self, directory: &Path) -> Result<(), Fault> {
-        let missing = self.durable.missing(directory, &self.root);
-        for path in &missing.paths {
-            let created = self
-                .open_directory(parent(path))
-                .and_then(|opened| self.create_directory(path).map(|()| opened));
-            let opened = created.map_err(|error| {
-                self.durable.forget_all();
-                self.fault("create directory", path, error)
-            })?;
-            self.sync_directory(&opened, parent(path))?;
-            self.durable.remember(path, &missing);
-        }
-        Ok(())
-    }
-
-    /// Makes a directory that nobody misses after a power cut, unless it is there.
-    pub(super) fn make_directory(&self, path: &Path) -> Result<(), Fault> {
-        self.create_directory(path)
-            .map_err(|error| self.fault("create directory", path, error))
-    }
-
-    fn create_directory(&self, path: &Path) -> io::Result<()> {
-        let effect = Effect::CreateDirectory { path };
-        self.seam.take(&effect, &mut || match fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            created => created,
-        })
+        let ((), directory) = self.fill(target, rename)?;
+        self.sync_directory(&directory, parent(target))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

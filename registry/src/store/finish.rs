@@ -143,8 +143,8 @@ impl Inner {
     }
 
     /// Checks the bytes and makes them durable where they are, and all that they and their link will need. May take long,
-    /// so it holds no stripe: empty directories are all that can be seen of it, if the digest is right, and who publishes
-    /// makes them again if need be.
+    /// so it holds no stripe: empty directories are all that can be seen of it, if the digest is right, and only until it
+    /// fails; who publishes makes them again if need be.
     fn make_ready(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -167,7 +167,10 @@ impl Inner {
         })?;
         match link {
             Ok(link) => Ok((verified, link)),
-            Err(fault) => Err(self.not_published(session, verified, fault).into()),
+            Err(fault) => {
+                self.disk.take_back_place(&self.keys.blob(digest));
+                Err(self.not_published(session, verified, fault).into())
+            }
         }
     }
 

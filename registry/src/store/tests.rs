@@ -23,6 +23,7 @@ mod model;
 mod open;
 mod power_cut;
 mod referrers;
+mod refused;
 mod renewal;
 mod reserve;
 mod scrub;

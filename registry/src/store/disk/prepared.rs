@@ -29,7 +29,7 @@ impl Disk {
     }
 
     /// The same while something else is made durable, which tells once nothing is wrong with it: only then are the
-    /// directories made. If it fails, the file is taken back; directories that were made by then stay.
+    /// directories made. If it fails, all of that is taken back.
     pub(in crate::store) fn prepare_beside<T, E>(
         &self,
         target: &Path,
@@ -93,6 +93,11 @@ impl Disk {
         self.create_directories(parent(target))
     }
 
+    /// Takes back what [`Self::prepare_place`] has made, unless something has come there.
+    pub(in crate::store) fn take_back_place(&self, target: &Path) {
+        self.take_back(parent(target));
+    }
+
     /// Replaces the file at its place, and returns when that is durable.
     pub(in crate::store) fn publish_small(&self, prepared: &Prepared) -> Result<(), Fault> {
         self.publish(&prepared.temporary, &prepared.target)
@@ -102,6 +107,7 @@ impl Disk {
     /// Takes back what shall not come to its place.
     pub(in crate::store) fn abandon(&self, prepared: &Prepared) {
         drop(self.discard(&prepared.temporary)); // what stays behind goes at the next start
+        self.take_back(parent(&prepared.target));
     }
 
     pub(in crate::store) fn abandon_all(&self, prepared: &[Prepared]) {

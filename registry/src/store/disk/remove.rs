@@ -112,7 +112,7 @@ impl Disk {
         self.remove_empty(directory);
     }
 
-    fn remove_empty(&self, directory: &Path) -> bool {
+    pub(super) fn remove_empty(&self, directory: &Path) -> bool {
         self.durable.forget(directory);
         let effect = Effect::RemoveDirectory { path: directory };
         let removed = self.seam.take(&effect, &mut || fs::remove_dir(directory));
@@ -147,15 +147,14 @@ impl Disk {
     /// durably in its new place then.
     pub(in crate::store) fn move_aside(&self, path: &Path, target: &Path) -> Result<(), Fault> {
         self.check_writable()?; // it may have failed since the change began
-        self.create_directories(parent(target))?;
         let directory = parent(path);
-        let moved = self
-            .open_directory(directory)
-            .and_then(|opened| self.rename(path, target).map(|()| opened));
-        let opened = moved.map_err(|error| {
-            self.durable.forget(parent(target)); // somebody may have removed it by hand
-            self.fault("move aside", path, error)
-        })?;
+        let move_there = || {
+            let moved = self
+                .open_directory(directory)
+                .and_then(|opened| self.rename(path, target).map(|()| opened));
+            moved.map_err(|error| self.fault("move aside", path, error))
+        };
+        let (opened, _) = self.fill(target, move_there)?;
         self.sync_directory(&opened, directory)
     }
 
