@@ -13,6 +13,7 @@ use axum::Router;
 use jiff::Timestamp;
 use portolan_config::{Config, Missing, Scrub, Storage};
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -290,6 +291,7 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Stor
         volume: volume_options(&config.storage),
         lock_timeout: surroundings.lock_timeout,
         upload_idle_timeout: UPLOAD_IDLE_TIMEOUT,
+        open_uploads: open_uploads(),
         requirements: Requirements {
             layers: config.manifests.missing_layers == Missing::Refuse,
             children: config.manifests.missing_children == Missing::Refuse,
@@ -298,6 +300,12 @@ async fn open_store(config: &Config, surroundings: &Surroundings) -> Result<Stor
         random: surroundings.random.clone(),
     })
     .await
+}
+
+/// A quarter of the files that the process may have open: the others are for connections and for what requests open.
+fn open_uploads() -> usize {
+    let open_files = getrlimit(Resource::Nofile).current;
+    open_files.map_or(usize::MAX, |most| usize::try_from(most / 4).unwrap_or(usize::MAX))
 }
 
 fn volume_options(storage: &Storage) -> VolumeOptions {

@@ -47,6 +47,7 @@ mod tests;
 mod turns;
 mod upload_file;
 mod uploads;
+mod whole;
 mod withdrawal;
 
 use std::fmt;
@@ -74,6 +75,7 @@ use self::reserve::Reserve;
 use self::session::Sessions;
 use self::tag_lists::TagLists;
 use self::turns::Turns;
+use self::upload_file::UploadFiles;
 
 pub use blobs::MountSource;
 pub use collect::{
@@ -103,8 +105,11 @@ pub struct StoreOptions {
     pub volume: VolumeOptions,
     /// How long to wait for a predecessor that still drains to release the volume.
     pub lock_timeout: Duration,
-    /// Upload sessions that got no byte for so long are removed.
+    /// Upload sessions that got no byte for so long are removed; none, nor what has no session, if it is `Duration::MAX`.
     pub upload_idle_timeout: Duration,
+    /// So many files of upload sessions may be open while nobody writes to them. One that is closed sooner than it would be
+    /// costs an fsync.
+    pub open_uploads: usize,
     /// What manifests may not lack.
     pub requirements: Requirements,
     /// The wall clock.
@@ -151,6 +156,7 @@ struct Inner {
     holds: Holds,
     scrub: Mutex<ScrubStatus>,
     sessions: Sessions,
+    upload_files: UploadFiles,
     writebacks: Writebacks,
     tag_lists: TagLists,
     heads: Heads,

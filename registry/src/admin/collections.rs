@@ -278,6 +278,7 @@ mod tests {
             volume: VolumeOptions::default(),
             lock_timeout: Duration::ZERO,
             upload_idle_timeout: Duration::MAX,
+            open_uploads: 1,
             requirements: Requirements::default(),
             clock: Arc::new(clock),
             random: Arc::new(|| [7; 16]),

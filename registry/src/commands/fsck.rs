@@ -157,6 +157,7 @@ async fn repair(
         volume,
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::MAX,
+        open_uploads: 1,
         requirements: Requirements::default(),
         clock: Arc::new(move || clock().into()),
         random: surroundings.random.clone(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, Response, StatusCode};
 use portolan_config::Action;
-use portolan_oci::{Algorithm, ContentRange, Digest, ErrorCode, RepositoryName, UploadId, headers};
+use portolan_oci::{
+    Algorithm, ContentRange, ContentRangeError, Digest, ErrorCode, RepositoryName, UploadId, headers,
+};
 
 use super::{Answer, Call, digest_header, empty, header, location};
 use crate::error::ApiError;
@@ -21,10 +23,7 @@ pub(super) async fn start(
 ) -> Answer {
     match start {
         UploadStart::Session(algorithm) => session(call, name, algorithm).await,
-        UploadStart::Whole(digest) => {
-            let id = begin(call, name, Some(digest.algorithm())).await?;
-            finish(call, name, &id, &digest, body).await
-        }
+        UploadStart::Whole(digest) => whole(call, name, &digest, body).await,
         UploadStart::Mount(digest, from) => {
             let identity = call.identity.clone();
             let source = from.map_or_else(
@@ -37,6 +36,20 @@ pub(super) async fn start(
                 session(call, name, Some(digest.algorithm())).await
             }
         }
+    }
+}
+
+/// Nobody is told of a session, as there is none any more when this is refused.
+async fn whole(call: &Call<'_>, name: &RepositoryName, digest: &Digest, body: &mut RequestBody) -> Answer {
+    let chunk = chunk_of(call).map_err(|error| not_a_chunk(&error))?;
+    if !limit(call, body, call.app.max_blob_bytes) {
+        return Err(larger_than(call.app.max_blob_bytes));
+    }
+    let taking = call.app.store.upload_whole(name, digest, chunk, &mut *body);
+    match taking.await {
+        Ok(()) => Ok(created(name, digest)),
+        Err(_) if body.is_too_large() => Err(larger_than(call.app.max_blob_bytes)),
+        Err(error) => Err(refused(error, name, None)),
     }
 }
 
@@ -76,7 +89,7 @@ pub(super) async fn append(
     body: &mut RequestBody,
 ) -> Answer {
     let chunk = announced_chunk(call, name, id).await?;
-    limit(call, name, id, body).await?;
+    limit_rest(call, name, id, body).await?;
     match call.app.store.upload_append(name, id, chunk, &mut *body).await {
         Ok(status) => Ok(progress(StatusCode::ACCEPTED, name, id, status.offset)),
         Err(_) if body.is_too_large() => Err(too_large(call, name, id).await),
@@ -92,7 +105,7 @@ pub(super) async fn finish(
     body: &mut RequestBody,
 ) -> Answer {
     let chunk = announced_chunk(call, name, id).await?;
-    limit(call, name, id, body).await?;
+    limit_rest(call, name, id, body).await?;
     let finishing = call.app.store.upload_finish(name, id, digest, chunk, &mut *body);
     match finishing.await {
         Ok(()) => {
@@ -132,21 +145,32 @@ pub(super) async fn cancel(call: &Call<'_>, name: &RepositoryName, id: &UploadId
 }
 
 /// Where the body belongs, if the client says so.
-async fn announced_chunk(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result<Chunk, ApiError> {
+fn chunk_of(call: &Call<'_>) -> Result<Chunk, ContentRangeError> {
     let Some(value) = call.parts.headers.get(CONTENT_RANGE) else {
         return Ok(Chunk::default());
     };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    match text.parse::<ContentRange>() {
-        Ok(range) => Ok(Chunk {
-            at: Some(range.first),
-            length: Some(range.len()),
-        }),
-        Err(error) => {
-            let refusal = ApiError::new(ErrorCode::BlobUploadInvalid, error.to_string())
-                .with_status(StatusCode::RANGE_NOT_SATISFIABLE);
-            Err(with_progress(refusal, name, id, offset(call, name, id).await?))
-        }
+    let range: ContentRange = String::from_utf8_lossy(value.as_bytes()).parse()?;
+    Ok(Chunk {
+        at: Some(range.first),
+        length: Some(range.len()),
+    })
+}
+
+fn not_a_chunk(error: &ContentRangeError) -> ApiError {
+    ApiError::new(ErrorCode::BlobUploadInvalid, error.to_string())
+        .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
+}
+
+/// The same in an upload, which goes on where it was.
+async fn announced_chunk(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result<Chunk, ApiError> {
+    match chunk_of(call) {
+        Ok(chunk) => Ok(chunk),
+        Err(error) => Err(with_progress(
+            not_a_chunk(&error),
+            name,
+            id,
+            offset(call, name, id).await?,
+        )),
     }
 }
 
@@ -155,8 +179,16 @@ async fn offset(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> Result
     Ok(status.map_err(|error| refused(error, name, Some(id)))?.offset)
 }
 
+/// Lets the body grow to so many bytes. False: it says that it is larger.
+fn limit(call: &Call<'_>, body: &mut RequestBody, most: u64) -> bool {
+    let length = call.parts.headers.get(CONTENT_LENGTH);
+    let announced = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    body.set_limit(most);
+    announced.is_none_or(|announced| announced <= most)
+}
+
 /// Lets the body grow to what the blob may still have, and refuses at once one that says it is larger.
-async fn limit(
+async fn limit_rest(
     call: &Call<'_>,
     name: &RepositoryName,
     id: &UploadId,
@@ -169,28 +201,26 @@ async fn limit(
         Ok(status) => call.app.max_blob_bytes.saturating_sub(status.offset),
         Err(_) => return Ok(()), // whoever takes the body says what is wrong
     };
-    let length = call.parts.headers.get(CONTENT_LENGTH);
-    let announced = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|announced| announced > left) {
-        return Err(too_large(call, name, id).await);
+    if limit(call, body, left) {
+        Ok(())
+    } else {
+        Err(too_large(call, name, id).await)
     }
-    body.set_limit(left);
-    Ok(())
 }
 
 /// The upload cannot become a blob any more, so what came of it goes.
 async fn too_large(call: &Call<'_>, name: &RepositoryName, id: &UploadId) -> ApiError {
-    let most = call.app.max_blob_bytes;
-    let refusal = match call.app.store.upload_cancel(name, id).await {
-        Ok(()) | Err(UploadError::Unknown | UploadError::Busy { .. }) => {
-            let message = format!(
-                "the blob has more than {most} bytes, which is the most: push smaller layers, or have uploads.maxBlobBytes raised"
-            );
-            ApiError::new(ErrorCode::SizeInvalid, message)
-        }
-        Err(error) => return refused(error, name, Some(id)),
-    };
-    refusal.with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    match call.app.store.upload_cancel(name, id).await {
+        Ok(()) | Err(UploadError::Unknown | UploadError::Busy { .. }) => larger_than(call.app.max_blob_bytes),
+        Err(error) => refused(error, name, Some(id)),
+    }
+}
+
+fn larger_than(most: u64) -> ApiError {
+    let message = format!(
+        "the blob has more than {most} bytes, which is the most: push smaller layers, or have uploads.maxBlobBytes raised"
+    );
+    ApiError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 fn upload_path(name: &RepositoryName, id: &UploadId) -> String {

@@ -1,5 +1,6 @@
-//! Upload sessions that nobody continues: their files are closed soon, and go once the last byte is older than the idle
-//! time. IO in blocking threads, from tasks that end with the store; they also let go what is remembered of a collection.
+//! Upload sessions that nobody continues: their files are closed soon, sooner if there are many, and go once the last byte
+//! is older than the idle time, or nobody can go on. IO in blocking threads, most of it from tasks that end with the store;
+//! they also let go what is remembered of a collection.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,14 +10,13 @@ use std::time::{Duration, Instant};
 use portolan_oci::UploadId;
 
 use super::error::Fault;
-use super::links::names_in;
+use super::links::{exists, names_in};
 use super::session::{Session, Writing};
 use super::{Inner, Store, blocking};
 
 const MAX_INTERVAL: Duration = Duration::from_mins(10);
 /// A session that was not written to for so long, or up to twice as long, needs no open file.
 const REST: Duration = Duration::from_mins(1);
-
 impl Store {
     /// Looks for idle sessions now and then, for as long as the store lives.
     pub(super) fn start_expiry(&self) {
@@ -77,6 +77,20 @@ impl Store {
 }
 
 impl Inner {
+    /// Closes the file of the session that nobody has asked about for longest, if too many are open: there shall be some
+    /// left for everything else. Those that are written to right now stay open.
+    pub(super) fn close_surplus(&self) {
+        if self.upload_files.open() < self.options.open_uploads {
+            return;
+        }
+        if let Some(session) = self.sessions.longest_resting() {
+            if let Some(mut writing) = session.try_write() {
+                writing.is_used = false;
+            }
+            self.close_resting(&session);
+        }
+    }
+
     /// Nobody is kept from writing meanwhile: who does keeps the file open.
     fn close_resting(&self, session: &Session) {
         let resting = |writing: &mut Writing| !std::mem::take(&mut writing.is_used);
@@ -101,7 +115,11 @@ impl Inner {
 
     fn expire(&self) -> Result<usize, Fault> {
         let mut expired = 0;
-        for id in self.upload_ids()?.into_iter().filter(|id| self.is_idle(id)) {
+        if self.options.upload_idle_timeout == Duration::MAX {
+            return Ok(expired);
+        }
+        let is_over = |id: &UploadId| self.is_idle(id) || self.is_nobodys(id).unwrap_or(false);
+        for id in self.upload_ids()?.into_iter().filter(is_over) {
             match self.expire_one(&id) {
                 Ok(true) => expired += 1,
                 Ok(false) => {}
@@ -132,6 +150,12 @@ impl Inner {
             .iter()
             .filter_map(|name| name.rsplit_once('.')?.0.parse().ok())
             .collect())
+    }
+
+    /// Whether it has no record and no request: what a predecessor that ended abruptly has left of one, or a power cut of
+    /// a session.
+    fn is_nobodys(&self, id: &UploadId) -> Result<bool, Fault> {
+        Ok(self.sessions.find(id).is_none() && !exists(&self.keys.upload_record(id))?)
     }
 
     fn is_idle(&self, id: &UploadId) -> bool {

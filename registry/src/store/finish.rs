@@ -41,9 +41,11 @@ impl Store {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
-        let session = self.session(repository, id).await;
-        let begun = session.and_then(|session| Ok((begin(&session, chunk)?, session)));
-        let (writing, session) = match begun {
+        let begun = async {
+            let session = self.session(repository, id).await?;
+            Ok((begin(&session, chunk).await?, session))
+        };
+        let (writing, session) = match begun.await {
             Err(UploadError::Unknown) => return self.finished_before(repository, digest).await,
             begun => begun?,
         };
@@ -63,31 +65,7 @@ impl Store {
                 }
             }
         }
-        let (of, named) = (Arc::clone(&session), digest.clone());
-        let left = self.inner.changing(move |inner| {
-            let (verified, link) = inner.make_ready(&of, came, &named)?;
-            let Some(_stripe) = inner.locks.try_hold(&named) else {
-                inner.disk.abandon(&link);
-                return Ok(Some(verified));
-            };
-            inner.publish_upload(&of, verified, &link, &named)?;
-            Ok::<_, UploadError>(None)
-        });
-        let Some(verified) = left.await? else {
-            return Ok(());
-        };
-        let permit = self.inner.permit().await?;
-        let stripe = self.inner.locks.hold(&[digest], &[]).await;
-        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
-        blocking(move || {
-            let _held = (permit, stripe);
-            let link = match inner.prepare_layer_link(&session, &digest) {
-                Ok(link) => link,
-                Err(fault) => return Err(inner.not_published(&session, verified, fault).into()),
-            };
-            Ok(inner.publish_upload(&session, verified, &link, &digest)?)
-        })
-        .await
+        self.inner.finish(&session, came, digest).await
     }
 
     /// Whether what a session that is over was about is there, durably: who publishes it holds the stripe until then,
@@ -114,6 +92,40 @@ impl Store {
 }
 
 impl Inner {
+    /// Makes what has come a blob of the session's repository.
+    pub(super) async fn finish(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        came: Received,
+        digest: &Digest,
+    ) -> Result<(), UploadError> {
+        let (of, named) = (Arc::clone(session), digest.clone());
+        let left = self.changing(move |inner| {
+            let (verified, link) = inner.make_ready(&of, came, &named)?;
+            let Some(_stripe) = inner.locks.try_hold(&named) else {
+                inner.disk.abandon(&link);
+                return Ok(Some(verified));
+            };
+            inner.publish_upload(&of, verified, &link, &named)?;
+            Ok::<_, UploadError>(None)
+        });
+        let Some(verified) = left.await? else {
+            return Ok(());
+        };
+        let permit = self.permit().await?;
+        let stripe = self.locks.hold(&[digest], &[]).await;
+        let (inner, session, digest) = (Arc::clone(self), Arc::clone(session), digest.clone());
+        blocking(move || {
+            let _held = (permit, stripe);
+            let link = match inner.prepare_layer_link(&session, &digest) {
+                Ok(link) => link,
+                Err(fault) => return Err(inner.not_published(&session, verified, fault).into()),
+            };
+            Ok(inner.publish_upload(&session, verified, &link, &digest)?)
+        })
+        .await
+    }
+
     /// Checks that the bytes have the digest.
     fn verify(
         &self,

@@ -31,6 +31,7 @@ use super::reserve::{Guarded, Reserve, ReserveSize};
 use super::session::Sessions;
 use super::tag_lists::TagLists;
 use super::turns::Turns;
+use super::upload_file::UploadFiles;
 use super::{Inner, Store, StoreOptions, blocking};
 
 mod filesystem;
@@ -100,6 +101,7 @@ impl Store {
                 holds: Holds::default(),
                 scrub: Mutex::default(),
                 sessions: Sessions::default(),
+                upload_files: UploadFiles::default(),
                 writebacks: Writebacks::default(),
                 tag_lists: TagLists::default(),
                 heads: Heads::default(),

@@ -84,6 +84,11 @@ impl Session {
         self.offset.store(offset, Ordering::Release);
     }
 
+    /// Waits for whoever is writing.
+    pub(super) async fn write(&self) -> Writing {
+        Arc::clone(&self.progress).lock_owned().await
+    }
+
     /// None: another request is writing.
     pub(super) fn try_write(&self) -> Option<Writing> {
         Arc::clone(&self.progress).try_lock_owned().ok()
@@ -124,6 +129,17 @@ impl Sessions {
         longest_ago_first
             .map(|(_, session)| session)
             .find_map(|session| Some((Arc::clone(session), session.try_write()?)))
+    }
+
+    /// Of those whose file is open and to which nobody writes right now, the one that nobody has asked about for longest.
+    pub(super) fn longest_resting(&self) -> Option<Arc<Session>> {
+        let is_resting = |session: &&Arc<Session>| {
+            let writing = session.progress.try_lock();
+            writing.is_ok_and(|writing| writing.file.is_some())
+        };
+        let sessions = lock(&self.0);
+        let mut longest_ago_first = sessions.iter().rev().map(|(_, session)| session);
+        longest_ago_first.find(is_resting).cloned()
     }
 
     /// All of them, in no order.

@@ -30,6 +30,7 @@ mod scrub;
 mod session_records;
 mod several_tags;
 mod uploads;
+mod whole;
 mod whole_deletion;
 mod wide;
 mod withdrawal;
@@ -80,6 +81,8 @@ impl Store {
     }
 }
 
+const OPEN_UPLOADS: usize = 8;
+
 /// A volume that goes away with the test.
 struct Volume {
     directory: TempDir,
@@ -111,6 +114,7 @@ impl Volume {
             // A child that another test begins holds our lock too, until it is a program of its own.
             lock_timeout: Duration::from_secs(10),
             upload_idle_timeout: Duration::from_hours(24),
+            open_uploads: OPEN_UPLOADS,
             requirements: Requirements::default(),
             clock: Arc::new(now),
             random: Arc::new(rand::random),

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use portolan_oci::{Algorithm, Hasher};
@@ -17,10 +17,21 @@ use super::disk::{Disk, lock};
 use super::error::{Fault, ReadOnlyReason};
 use super::uploads::BATCH_BYTES;
 
+/// Those that are open.
+#[derive(Debug, Default)]
+pub(super) struct UploadFiles(Arc<()>);
+
+impl UploadFiles {
+    pub(super) fn open(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct UploadFile {
     path: PathBuf,
     file: File,
+    _open: Arc<()>,
     /// Held while an fsync runs: none can overtake one that is about to fail.
     lost: Mutex<Option<Loss>>,
 }
@@ -34,13 +45,14 @@ enum Loss {
 
 impl UploadFile {
     /// Opens the file, new or with what a predecessor has received.
-    pub(super) fn open(disk: &Disk, path: PathBuf) -> Result<Self, Fault> {
+    pub(super) fn open(disk: &Disk, path: PathBuf, among: &UploadFiles) -> Result<Self, Fault> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         match disk.create_file(&path, &options) {
             Ok(file) => Ok(Self {
                 path,
                 file,
+                _open: Arc::clone(&among.0),
                 lost: Mutex::default(),
             }),
             Err(error) => Err(disk.fault("open", &path, error)),

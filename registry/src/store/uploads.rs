@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -91,7 +92,7 @@ impl Store {
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
         let session = self.session(repository, id).await?;
-        let writing = begin(&session, chunk)?;
+        let writing = begin(&session, chunk).await?;
         let came = self.inner.receive(&session, writing, chunk, body).await?;
         let writing = self.inner.write_last(&session, came).await?;
         Ok(UploadStatus {
@@ -102,7 +103,7 @@ impl Store {
     /// Ends a session and frees its bytes.
     pub async fn upload_cancel(&self, repository: &RepositoryName, id: &UploadId) -> Result<(), UploadError> {
         let session = self.session(repository, id).await?;
-        let writing = begin(&session, Chunk::default())?;
+        let writing = begin(&session, Chunk::default()).await?;
         self.inner
             .changing(move |inner| Ok(inner.discard(&session.id, Some(writing))?))
             .await
@@ -127,9 +128,13 @@ impl Store {
     }
 }
 
+/// Who looks whether a session rests holds it for a moment: no client shall hear of that.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Takes the right to write, if the request may go on where the upload is.
-pub(super) fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
-    let writing = session.try_write().ok_or_else(|| UploadError::Busy {
+pub(super) async fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
+    let writing = tokio::time::timeout(MOMENT, session.write()).await;
+    let writing = writing.map_err(|_| UploadError::Busy {
         offset: session.offset(),
     })?;
     if writing.is_over {
@@ -187,7 +192,18 @@ impl Inner {
         if let Some(file) = &progress.file {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(UploadFile::open(&self.disk, self.keys.upload_data(&session.id))?);
+        self.close_surplus();
+        let path = self.keys.upload_data(&session.id);
+        let open = || UploadFile::open(&self.disk, path.clone(), &self.upload_files);
+        let opened = match open() {
+            // somebody has removed the directory by hand
+            Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.disk.make_directory(&self.keys.uploads())?;
+                open()
+            }
+            opened => opened,
+        };
+        let file = Arc::new(opened?);
         progress.file = Some(Arc::clone(&file));
         Ok(file)
     }

@@ -244,3 +244,29 @@ async fn a_registry_that_may_open_no_more_files_says_so_and_loses_nothing() {
     let text = String::from_utf8(checked.stdout).unwrap();
     assert!(text.ends_with("Nothing is wrong.\n"), "{text}");
 }
+
+/// P84.
+#[tokio::test]
+async fn sessions_that_nobody_continues_leave_files_for_everything_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let volume = directory.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let served = Served::start(&mut limited(&volume));
+    let _log = served.listen();
+    let mut client = Held::open(&served.target).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 * DESCRIPTORS {
+        let begun = client.ask(Method::POST, "/v2/a/blobs/uploads/", "", "").await;
+        let session = begun.expect(202).header("location").to_owned();
+        client.ask(Method::PATCH, &session, "", "one ").await.expect(202);
+        sessions.push(session);
+    }
+    let image = Image::new("v1");
+    assert!(image.push(&mut client).await && image.pull(&mut client).await);
+    client.get("/v2/_catalog").await.expect(200);
+    let digest = Digest::of(Algorithm::Sha256, b"one two");
+    for session in [&sessions[0], &sessions[2 * DESCRIPTORS - 1]] {
+        let last = format!("{session}?digest={digest}");
+        client.ask(Method::PUT, &last, "", "two").await.expect(201);
+    }
+}

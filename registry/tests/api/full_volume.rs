@@ -134,6 +134,12 @@ async fn full_volume(mount: &str) {
         refused.text().contains("volume is full: delete images"),
         "{refused:?}"
     );
+    let uploads = fs::read_dir(volume.join("portolan/v1/uploads")).unwrap();
+    let record = uploads.map(|it| it.unwrap().path().extension().unwrap().to_owned());
+    assert!(
+        record.eq(["json"]),
+        "nothing but the record of the upload that goes on"
+    );
     let blob = Digest::of(Algorithm::Sha256, b"kept");
     assert_eq!(
         target

@@ -35,6 +35,7 @@ async fn limited(manifests: Buffers) -> Listening {
         volume: VolumeOptions::default(),
         lock_timeout: Duration::from_secs(5),
         upload_idle_timeout: Duration::from_hours(1),
+        open_uploads: 1,
         requirements: Requirements::default(),
         clock: Arc::new(|| Timestamp::UNIX_EPOCH.into()),
         random: Arc::new(rand::random),

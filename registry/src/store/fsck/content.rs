@@ -1,6 +1,7 @@
 //! The content of a volume: bytes are what their digests say, and somebody has them. Files come in, findings go out;
 //! blocking IO, reads only.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -30,7 +31,9 @@ impl Look<'_> {
             .iter()
             .filter(|name| *name != PROBE && !is_spare(name.as_ref()));
         self.leftovers.temporary = left.count() as u64;
-        self.leftovers.uploads = entries(&self.keys.uploads()).div_ceil(2);
+        let uploads = names_in(&self.keys.uploads()).unwrap_or_default();
+        let ids: BTreeSet<_> = uploads.iter().filter_map(|name| name.split('.').next()).collect();
+        self.leftovers.uploads = ids.len() as u64;
         self.leftovers.quarantined = entries(&self.keys.quarantine());
     }
 

@@ -2,6 +2,8 @@
 
 use futures::channel::mpsc;
 
+use super::disk::Step;
+use super::faults::{ENOSPC, ONCE, open_failing};
 use super::*;
 use crate::store::session::MOST_SESSIONS;
 
@@ -112,6 +114,65 @@ async fn of_too_many_sessions_the_one_that_rests_longest_gives_way_and_none_that
     }
     assert_eq!(open_uploads(&store).await, MOST_SESSIONS as u64);
     request.abort();
+}
+
+/// P84.
+#[tokio::test]
+async fn files_of_many_sessions_are_closed_but_for_those_used_last_and_all_go_on() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let mut all = Vec::new();
+    for _ in 0..3 * OPEN_UPLOADS {
+        let id = begin(&store).await;
+        append(&store, &id).await;
+        all.push(id);
+    }
+    let inner = &store.inner;
+    assert_eq!(inner.upload_files.open(), OPEN_UPLOADS);
+    let is_open = |id| {
+        let session = inner.sessions.find(id).unwrap();
+        session.try_write().unwrap().file.is_some()
+    };
+    assert!(!is_open(&all[0]) && is_open(&all[3 * OPEN_UPLOADS - 1]));
+    for id in &all {
+        append(&store, id).await;
+        assert_eq!(offset(&store, &repository("a"), id).await, 2);
+    }
+    assert_eq!(inner.upload_files.open(), OPEN_UPLOADS);
+    let digest = digest_of(b"xxx");
+    let (name, last) = (repository("a"), body(&[b"x"]));
+    let finished = store.upload_finish(&name, &all[0], &digest, Chunk::default(), last);
+    finished.await.unwrap();
+    assert_eq!(read_blob(&store, &name, &digest).await, b"xxx");
+}
+
+/// Loses what is written to the first upload.
+#[tokio::test]
+async fn session_whose_file_cannot_be_closed_without_loss_is_gone() {
+    let volume = Volume::new();
+    let (store, armed) = open_failing(&volume, Step::SyncFile, ".data", ENOSPC).await;
+    let first = begin(&store).await;
+    append(&store, &first).await;
+    armed.store(ONCE, Ordering::SeqCst);
+    for _ in 0..OPEN_UPLOADS {
+        let id = begin(&store).await;
+        append(&store, &id).await;
+    }
+    let gone = store.upload_status(&repository("a"), &first).await;
+    assert!(matches!(gone, Err(UploadError::Unknown)), "{gone:?}");
+    assert_eq!(open_uploads(&store).await, OPEN_UPLOADS as u64);
+}
+
+#[tokio::test]
+async fn who_looks_at_a_session_keeps_no_client_from_going_on() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let id = begin(&store).await;
+    let looking = store.inner.sessions.find(&id).unwrap().try_write().unwrap();
+    let mut appending = Box::pin(append(&store, &id));
+    assert!(futures::poll!(&mut appending).is_pending());
+    drop(looking);
+    appending.await;
 }
 
 #[tokio::test]

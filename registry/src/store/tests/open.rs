@@ -305,6 +305,7 @@ async fn pulls_work_and_pushes_tell_why_not(path: &Path) {
         volume: VolumeOptions::default(),
         lock_timeout: Duration::ZERO,
         upload_idle_timeout: Duration::from_hours(24),
+        open_uploads: 1,
         requirements: Requirements::default(),
         clock: Arc::new(now),
         random: Arc::new(rand::random),

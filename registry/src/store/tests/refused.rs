@@ -100,6 +100,23 @@ async fn blob_that_a_full_volume_refuses_makes_no_repository_known() {
 }
 
 #[tokio::test]
+async fn blob_in_one_request_that_a_full_volume_refuses_leaves_nothing() {
+    let it = Trial::new().await;
+    let (name, digest) = (new(), digest_of(b"x"));
+    let push = async |it: &Trial| {
+        let whole = it
+            .store
+            .upload_whole(&name, &digest, Chunk::default(), body(&[b"x"]));
+        let is_pushed = whole.await.is_ok();
+        let uploads = std::fs::read_dir(it.volume.keys().uploads()).unwrap();
+        assert_eq!(uploads.count(), 0);
+        is_pushed
+    };
+    it.expect_nothing_of_refusals(push).await;
+    assert_eq!(read_blob(&it.store, &name, &digest).await, b"x");
+}
+
+#[tokio::test]
 async fn last_request_of_a_session_that_a_full_volume_refuses_makes_no_repository_known() {
     let it = Trial::new().await;
     let name = new();
