@@ -1,6 +1,6 @@
 //! Parsed manifests: what a document claims to be and which content it names. Bytes come in, values go out; pure.
 //!
-//! The store asks three things of a manifest: may it be stored ([`Manifest::parse`], [`Manifest::check_bound`]), what does it name
+//! The store asks three things of a manifest: may it be stored ([`Manifest::parse`], [`Manifest::check_new`]), what does it name
 //! ([`Manifest::edges`]), and how does it appear among the referrers of its subject
 //! ([`Manifest::referrer_descriptor`]).
 
@@ -8,6 +8,8 @@ mod document;
 mod invalid;
 mod parse;
 mod references;
+mod spelling;
+mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! The JSON of manifests and indexes, as permissive as clients need: unknown fields are ignored. Pure.
+//! The JSON of manifests and indexes, as permissive as clients need: unknown fields are ignored, and of a descriptor only
+//! what it names is looked at. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,9 +8,11 @@ use portolan_oci::{Digest, MediaType};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::spelling::{Fields, object};
+
 /// With its annotations, or with anything in their place for whoever does not ask for them: there may be many.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Document<A = BTreeMap<String, String>> {
     pub(super) schema_version: Option<SchemaVersion>,
     pub(super) media_type: Option<String>,
@@ -27,11 +30,50 @@ pub(super) struct Document<A = BTreeMap<String, String>> {
 
 /// A descriptor inside a document.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Target {
     #[serde(default)]
     pub(super) media_type: Option<MediaType>,
     pub(super) digest: Digest,
+}
+
+impl<'de, A: Deserialize<'de>> Fields<'de> for Document<A> {
+    const NAMES: &'static [&'static str] = &[
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "manifests",
+        "blobs",
+        "subject",
+        "annotations",
+        "fsLayers",
+    ];
+
+    fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl<'de, A: Deserialize<'de>> Deserialize<'de> for Document<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Target {
+    const NAMES: &'static [&'static str] = &["mediaType", "digest"];
+
+    fn read<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
 }
 
 impl Target {

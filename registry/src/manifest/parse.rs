@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use portolan_oci::{Digest, MediaType};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::document::{Document, SchemaVersion, Target};
 use super::invalid::InvalidManifest;
-use super::{Edge, EdgeKind, Manifest, unique_edges};
+use super::references::digests_anywhere;
+use super::{Edge, EdgeKind, Manifest, typed, unique_edges};
 
 /// So many things may a manifest name that is new. Images have up to some hundred layers, indexes and caches of builds up to
 /// some thousand entries; each costs memory and time in every push, collection and check.
@@ -26,9 +28,14 @@ enum Kind {
 }
 
 impl Manifest {
-    /// Whether it names no more, and tells no more to those who ask for referrers, than what is pushed may. What is
-    /// stored may, whoever has stored it.
-    pub fn check_bound(&self) -> Result<(), InvalidManifest> {
+    /// Whether its document can be read by all clients, and names no more, and tells no more to those who ask for
+    /// referrers, than what is pushed may. What is stored may, whoever has stored it.
+    pub fn check_new(&self, bytes: &[u8]) -> Result<(), InvalidManifest> {
+        typed::check(bytes)?;
+        self.check_bound()
+    }
+
+    fn check_bound(&self) -> Result<(), InvalidManifest> {
         let named = self.edges.len();
         if named > MOST_NAMED {
             return Err(InvalidManifest::NamesTooMuch {
@@ -74,10 +81,19 @@ impl Manifest {
     }
 }
 
+/// What a document says about what it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    media_type: Option<String>,
+    manifests: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+}
+
 /// The type to serve stored bytes as. Documents of other registries on the same volume are served too, so this never
 /// refuses: what says nothing about itself is told by its shape.
 pub fn stored_media_type(bytes: &[u8]) -> MediaType {
-    let Ok(document) = serde_json::from_slice::<Document<IgnoredAny>>(bytes) else {
+    let Ok(document) = serde_json::from_slice::<Claims>(bytes) else {
         return MediaType::new("application/octet-stream");
     };
     let declared = document.media_type.as_deref().filter(|text| !text.is_empty());
@@ -93,7 +109,7 @@ pub fn stored_media_type(bytes: &[u8]) -> MediaType {
 pub fn stored_names(bytes: &[u8], digest: &Digest) -> bool {
     match stored_manifest(bytes) {
         Some(manifest) => manifest.names(digest),
-        None => String::from_utf8_lossy(bytes).contains(digest.as_str()),
+        None => digests_anywhere(bytes).contains(digest),
     }
 }
 

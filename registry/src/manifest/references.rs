@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use portolan_oci::{Algorithm, Digest};
+use serde_json::Value;
 
 use super::Manifest;
 use super::parse::stored_manifest;
@@ -24,7 +25,7 @@ impl References {
         match stored_manifest(bytes) {
             Some(manifest) => manifest.references(),
             None => Self {
-                digests: digests_in_text(&String::from_utf8_lossy(bytes)),
+                digests: digests_anywhere(bytes).into_iter().collect(),
                 subject: None,
             },
         }
@@ -40,15 +41,35 @@ impl Manifest {
     }
 }
 
-fn digests_in_text(text: &str) -> Vec<Digest> {
+/// Every digest in a document, as it stands there or, in JSON, as it is to be read.
+pub(super) fn digests_anywhere(bytes: &[u8]) -> BTreeSet<Digest> {
     let mut found = BTreeSet::new();
+    add_from_text(&String::from_utf8_lossy(bytes), &mut found);
+    if let Ok(document) = serde_json::from_slice(bytes) {
+        add_from_value(&document, &mut found);
+    }
+    found
+}
+
+fn add_from_value(value: &Value, found: &mut BTreeSet<Digest>) {
+    match value {
+        Value::String(text) => add_from_text(text, found),
+        Value::Array(items) => items.iter().for_each(|item| add_from_value(item, found)),
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| {
+            add_from_text(key, found);
+            add_from_value(value, found);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn add_from_text(text: &str, found: &mut BTreeSet<Digest>) {
     for algorithm in Algorithm::ALL {
         for (at, name) in text.match_indices(algorithm.as_str()) {
             let end = at + name.len() + 1 + algorithm.hex_len();
             found.extend(text.get(at..end).and_then(|it| it.parse::<Digest>().ok()));
         }
     }
-    found.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -67,10 +67,10 @@ impl Store {
         let looked = blocking(move || {
             let manifest = Manifest::parse(content_type.as_deref(), &bytes)?;
             let (digest, tags) = identify(&wanted, &extra_tags, &bytes)?;
-            let bound = manifest.check_bound();
-            // What the repository has may be tagged and pushed again, however much it names.
-            if bound.is_err() && !exists(&inner.keys.revision_link(&name, &digest))? {
-                bound?;
+            let is_taken = manifest.check_new(&bytes);
+            // What the repository has may be tagged and pushed again, whatever is wrong with it.
+            if is_taken.is_err() && !exists(&inner.keys.revision_link(&name, &digest))? {
+                is_taken?;
             }
             let named: Vec<_> = manifest.edges.iter().map(|edge| edge.digest.clone()).collect();
             let contents = inner.contents_of(&name, &named)?;

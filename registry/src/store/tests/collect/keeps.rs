@@ -363,3 +363,31 @@ async fn a_grace_in_which_nobody_can_rely_on_an_answer_is_refused() {
     assert!(has_blob(&store, &name, &blob).await);
     assert!(file.metadata().unwrap().modified().unwrap() >= now() - Duration::from_mins(1));
 }
+
+/// `registry:2` takes it, and clients in Go pull it.
+#[tokio::test]
+async fn adopted_manifest_whose_fields_are_spelled_otherwise_keeps_all_that_it_names() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let before = Image::push(&store, &name, Some("v1"), "x").await;
+    let text = before.document.to_string().replace("\"layers\"", "\"Layers\"");
+    let digest = digest_of(text.as_bytes());
+    let keys = volume.keys();
+    for (path, bytes) in [
+        (keys.blob(&digest), text.as_bytes()),
+        (keys.revision_link(&name, &digest), digest.as_str().as_bytes()),
+        (keys.tag_link(&name, &tag("v1")), digest.as_str().as_bytes()),
+    ] {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    collect_at_once(&store).await;
+    assert!(has_manifest(&store, &name, &digest).await && !has_manifest(&store, &name, &before.digest).await);
+    assert!(has_blob(&store, &name, &before.config).await && has_blob(&store, &name, &before.layer).await);
+    let refused = store.blob_delete(&name, &before.layer).await;
+    assert!(
+        matches!(refused, Err(BlobError::Referenced { .. })),
+        "{refused:?}"
+    );
+}
