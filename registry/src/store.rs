@@ -107,8 +107,8 @@ pub struct StoreOptions {
     pub lock_timeout: Duration,
     /// Upload sessions that got no byte for so long are removed; none, nor what has no session, if it is `Duration::MAX`.
     pub upload_idle_timeout: Duration,
-    /// So many files of upload sessions may be open while nobody writes to them. One that is closed sooner than it would be
-    /// costs an fsync.
+    /// So many files of uploads may be open, or as many as are written to. One that is closed sooner than it would be costs an
+    /// fsync.
     pub open_uploads: usize,
     /// What manifests may not lack.
     pub requirements: Requirements,

@@ -21,7 +21,7 @@ mod record;
 mod users;
 
 use self::record::Deletion;
-pub(super) use self::record::complete_what_was_cut_off;
+pub(super) use self::record::{clear_records, complete_what_was_cut_off};
 pub(super) use self::users::Users;
 
 impl Store {

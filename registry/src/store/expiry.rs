@@ -11,12 +11,13 @@ use portolan_oci::UploadId;
 
 use super::error::Fault;
 use super::links::{exists, names_in};
-use super::session::{Session, Writing};
+use super::session::{Closing, Writing};
 use super::{Inner, Store, blocking};
 
 const MAX_INTERVAL: Duration = Duration::from_mins(10);
 /// A session that was not written to for so long, or up to twice as long, needs no open file.
 const REST: Duration = Duration::from_mins(1);
+
 impl Store {
     /// Looks for idle sessions now and then, for as long as the store lives.
     pub(super) fn start_expiry(&self) {
@@ -56,7 +57,9 @@ impl Store {
         blocking(move || {
             let _permit = permit;
             for session in inner.sessions.all() {
-                inner.close_resting(&session);
+                if let Some(closing) = session.closing() {
+                    inner.close_resting(&closing);
+                }
             }
         })
         .await;
@@ -80,19 +83,21 @@ impl Inner {
     /// Closes the file of the session that nobody has asked about for longest, if too many are open: there shall be some
     /// left for everything else. Those that are written to right now stay open.
     pub(super) fn close_surplus(&self) {
-        if self.upload_files.open() < self.options.open_uploads {
-            return;
-        }
-        if let Some(session) = self.sessions.longest_resting() {
-            if let Some(mut writing) = session.try_write() {
+        let (open, most) = (self.upload_files.open(), self.options.open_uploads);
+        for _ in most..=open {
+            let Some(closing) = self.sessions.longest_resting() else {
+                return;
+            };
+            if let Some(mut writing) = closing.session().try_write() {
                 writing.is_used = false;
             }
-            self.close_resting(&session);
+            self.close_resting(&closing);
         }
     }
 
     /// Nobody is kept from writing meanwhile: who does keeps the file open.
-    fn close_resting(&self, session: &Session) {
+    fn close_resting(&self, closing: &Closing) {
+        let session = closing.session();
         let resting = |writing: &mut Writing| !std::mem::take(&mut writing.is_used);
         let Some(mut writing) = session.try_write() else {
             return;
@@ -155,7 +160,7 @@ impl Inner {
     /// Whether it has no record and no request: what a predecessor that ended abruptly has left of one, or a power cut of
     /// a session.
     fn is_nobodys(&self, id: &UploadId) -> Result<bool, Fault> {
-        Ok(self.sessions.find(id).is_none() && !exists(&self.keys.upload_record(id))?)
+        Ok(!self.sessions.knows(id) && !exists(&self.keys.upload_record(id))?)
     }
 
     fn is_idle(&self, id: &UploadId) -> bool {

@@ -103,7 +103,8 @@ impl Inner {
         let left = self.changing(move |inner| {
             let (verified, link) = inner.make_ready(&of, came, &named)?;
             let Some(_stripe) = inner.locks.try_hold(&named) else {
-                inner.disk.abandon(&link);
+                inner.disk.abandon(&link); // whoever waits may go away
+                inner.disk.abandon_place(&inner.keys.blob(&named));
                 return Ok(Some(verified));
             };
             inner.publish_upload(&of, verified, &link, &named)?;
@@ -180,7 +181,7 @@ impl Inner {
         match link {
             Ok(link) => Ok((verified, link)),
             Err(fault) => {
-                self.disk.take_back_place(&self.keys.blob(digest));
+                self.disk.abandon_place(&self.keys.blob(digest));
                 Err(self.not_published(session, verified, fault).into())
             }
         }

@@ -14,6 +14,7 @@ use portolan_oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag}
 use crate::manifest::{Manifest, stored_media_type};
 
 use super::collect::Root;
+use super::deletion::clear_records;
 use super::error::{Fault, ManifestError};
 use super::links::{exists, open_quietly, read_link, read_tag};
 use super::precondition::Precondition;
@@ -124,6 +125,7 @@ impl Store {
                 .and_then(|()| inner.move_tags(&repository, tags.iter().zip(&links)));
             if let Err(fault) = written {
                 inner.disk.abandon_all(&links);
+                inner.clear_refused(&repository, &digest, manifest.subject.as_ref());
                 return Err(fault.into());
             }
             Ok(PutOutcome {
@@ -262,6 +264,13 @@ impl Inner {
             Ok::<_, Fault>(())
         })?;
         self.disk.publish_small(&link?)
+    }
+
+    /// Takes back what was written down before the link, if that has not come: no collection looks at what no repository has.
+    fn clear_refused(&self, repository: &RepositoryName, digest: &Digest, subject: Option<&Digest>) {
+        if !exists(&self.keys.revision_link(repository, digest)).unwrap_or(true) {
+            clear_records(&self.keys, &self.disk, repository, digest, subject);
+        }
     }
 
     fn find_manifest<T>(

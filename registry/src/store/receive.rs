@@ -13,11 +13,11 @@ use futures::{Stream, StreamExt as _};
 use portolan_oci::Hasher;
 use tokio::sync::Semaphore;
 
+use super::Inner;
 use super::error::{BodyError, Fault, UploadError};
 use super::session::{Session, Writing};
 use super::upload_file::UploadFile;
 use super::uploads::Chunk;
-use super::{Inner, blocking};
 
 use self::writer::Writer;
 
@@ -196,8 +196,8 @@ impl Inner {
         if writing.hasher.is_some() {
             return Ok(writing);
         }
-        let (inner, session) = (Arc::clone(self), Arc::clone(session));
-        blocking(move || {
+        let session = Arc::clone(session);
+        self.changing(move |inner| {
             let file = inner.upload_file(&session, &mut writing)?;
             writing.hasher = Some(file.hash(writing.algorithm, writing.offset)?);
             Ok(writing)

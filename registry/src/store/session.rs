@@ -34,6 +34,23 @@ pub(super) struct Session {
     progress: Arc<tokio::sync::Mutex<Progress>>,
     /// Whether it was made durable that there is this session.
     pub(super) is_kept: AtomicBool,
+    is_closing: AtomicBool,
+}
+
+/// The right to close the file of a session, which one has at a time: of two, each would take the other's look for use.
+#[derive(Debug)]
+pub(super) struct Closing(Arc<Session>);
+
+impl Closing {
+    pub(super) fn session(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.is_closing.store(false, Ordering::Release);
+    }
 }
 
 /// Owned by the one request that writes to the session.
@@ -72,6 +89,7 @@ impl Session {
             offset: offset.into(),
             progress: Arc::new(tokio::sync::Mutex::new(progress)),
             is_kept: false.into(),
+            is_closing: false.into(),
         }
     }
 
@@ -82,6 +100,12 @@ impl Session {
     pub(super) fn set_offset(&self, progress: &mut Progress, offset: u64) {
         progress.offset = offset;
         self.offset.store(offset, Ordering::Release);
+    }
+
+    /// None: another is at it.
+    pub(super) fn closing(self: &Arc<Self>) -> Option<Closing> {
+        let is_taken = self.is_closing.swap(true, Ordering::AcqRel);
+        (!is_taken).then(|| Closing(Arc::clone(self)))
     }
 
     /// Waits for whoever is writing.
@@ -112,6 +136,11 @@ impl Sessions {
         lock(&self.0).get(id).cloned()
     }
 
+    /// Whether it is here, which is no use of it.
+    pub(super) fn knows(&self, id: &UploadId) -> bool {
+        lock(&self.0).contains(id)
+    }
+
     /// Two requests may load the same session at once: the first one in is the one that counts.
     pub(super) fn insert(&self, session: Session) -> Arc<Session> {
         let mut sessions = lock(&self.0);
@@ -132,14 +161,15 @@ impl Sessions {
     }
 
     /// Of those whose file is open and to which nobody writes right now, the one that nobody has asked about for longest.
-    pub(super) fn longest_resting(&self) -> Option<Arc<Session>> {
+    pub(super) fn longest_resting(&self) -> Option<Closing> {
         let is_resting = |session: &&Arc<Session>| {
             let writing = session.progress.try_lock();
             writing.is_ok_and(|writing| writing.file.is_some())
         };
         let sessions = lock(&self.0);
-        let mut longest_ago_first = sessions.iter().rev().map(|(_, session)| session);
-        longest_ago_first.find(is_resting).cloned()
+        let longest_ago_first = sessions.iter().rev().map(|(_, session)| session);
+        let mut resting = longest_ago_first.filter(is_resting);
+        resting.find_map(Session::closing)
     }
 
     /// All of them, in no order.

@@ -131,10 +131,13 @@ impl Store {
 /// Who looks whether a session rests holds it for a moment: no client shall hear of that.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Takes the right to write, if the request may go on where the upload is.
+/// Takes the right to write, if the request may go on where the upload is. Who finds another request there is refused, also if
+/// that ends meanwhile: both may send the same.
 pub(super) async fn begin(session: &Session, chunk: Chunk) -> Result<Writing, UploadError> {
+    let before = session.offset();
     let writing = tokio::time::timeout(MOMENT, session.write()).await;
-    let writing = writing.map_err(|_| UploadError::Busy {
+    let writing = writing.ok().filter(|writing| writing.offset == before);
+    let writing = writing.ok_or_else(|| UploadError::Busy {
         offset: session.offset(),
     })?;
     if writing.is_over {

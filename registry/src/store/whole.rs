@@ -32,6 +32,7 @@ impl Store {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + Unpin,
     {
+        drop(self.inner.permit().await?); // no body is waited for that cannot be kept
         let record = UploadRecord {
             repository: repository.clone(),
             algorithm: digest.algorithm().to_string(),
@@ -57,7 +58,9 @@ impl Unnamed {
     /// Whoever is told of a refusal finds that it takes no room any more.
     async fn end(mut self) {
         if let Some(session) = self.session.take() {
-            self.inner.end_unnamed(session).await;
+            let inner = Arc::clone(&self.inner);
+            let ending = tokio::spawn(async move { inner.end_unnamed(session).await });
+            drop(ending.await); // it goes on when the client goes
         }
     }
 }

@@ -38,12 +38,7 @@ impl Deletion {
         if let Some(directory) = link.parent() {
             disk.remove_if_empty(directory);
         }
-        if let Some(subject) = &self.subject {
-            let listed = keys.referrer(&self.repository, subject, &self.digest);
-            drop(disk.discard(&listed));
-            disk.remove_if_empty(&keys.referrers(&self.repository, subject));
-        }
-        drop(disk.discard(&keys.absent(&self.repository, &self.digest)));
+        clear_records(keys, disk, &self.repository, &self.digest, self.subject.as_ref());
     }
 
     /// Takes away what is left, in the order in which the delete does.
@@ -57,6 +52,21 @@ impl Deletion {
         self.clear(keys, disk);
         Ok(())
     }
+}
+
+/// Takes away what is written down about a manifest that is not there.
+pub(in crate::store) fn clear_records(
+    keys: &Keys,
+    disk: &Disk,
+    repository: &RepositoryName,
+    manifest: &Digest,
+    subject: Option<&Digest>,
+) {
+    if let Some(subject) = subject {
+        drop(disk.discard(&keys.referrer(repository, subject, manifest)));
+        disk.remove_if_empty(&keys.referrers(repository, subject));
+    }
+    drop(disk.discard(&keys.absent(repository, manifest)));
 }
 
 /// Completes the deletes of which there is a record among the names in the temporary directory: before that is emptied, and

@@ -1,7 +1,7 @@
 //! Directories that are made for what is to come there, and taken back if it does not come: what was refused shall not have
 //! made a repository known. Paths come in; blocking IO.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,34 @@ pub(super) struct Places {
     filling: RwLock<()>,
     /// Those that this process has made and in which nothing has come to its place yet. They may have other such in them.
     vacant: Mutex<HashSet<PathBuf>>,
+    /// Those for which something is ready, with how much. They stay, so that it can come to its place on a full volume, too.
+    awaiting: Mutex<HashMap<PathBuf, usize>>,
 }
 
 impl Places {
     fn filling(&self) -> RwLockReadGuard<'_, ()> {
         self.filling.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_to_await(&self, directory: &Path) {
+        *lock(&self.awaiting).entry(directory.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn end_to_await(&self, directory: &Path) {
+        let mut awaiting = lock(&self.awaiting);
+        match awaiting.get_mut(directory) {
+            Some(1) | None => drop(awaiting.remove(directory)),
+            Some(count) => *count -= 1,
+        }
+    }
+
+    /// Forgets a directory that is gone.
+    pub(super) fn forget(&self, directory: &Path) {
+        lock(&self.vacant).remove(directory);
+    }
+
+    fn is_vacant(&self, directory: &Path) -> bool {
+        lock(&self.vacant).contains(directory) && !lock(&self.awaiting).contains_key(directory)
     }
 
     fn fill(&self, directory: &Path) {
@@ -39,7 +62,7 @@ impl Disk {
         let filling = self.places.filling();
         let created = self.make_directories(directory);
         drop(filling);
-        created.inspect_err(|_| self.take_back(directory))
+        created.inspect_err(|_| self.remove_vacant(directory))
     }
 
     /// Puts something to its place, for which directories are made if need be, and returns that place's directory: what
@@ -57,25 +80,24 @@ impl Disk {
             Ok((put, opened))
         });
         drop(filling);
-        filled.inspect_err(|_| self.take_back(directory))
+        filled.inspect_err(|_| self.remove_vacant(directory))
     }
 
-    /// Removes a directory and what leads to it, if this process has made them and nothing has come there.
-    pub(super) fn take_back(&self, directory: &Path) {
-        if !lock(&self.places.vacant).contains(directory) && fs::exists(directory).unwrap_or(true) {
-            return; // most often
+    /// Removes a directory and what leads to it, if this process has made them and nothing has come there nor is about to.
+    pub(super) fn remove_vacant(&self, directory: &Path) {
+        let there = || directory.ancestors().skip_while(|path| !path.exists());
+        if !there().next().is_some_and(|path| self.places.is_vacant(path)) {
+            return; // most often, and nobody has to wait
         }
         let _alone = self
             .places
             .filling
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let there = directory.ancestors().skip_while(|path| !path.exists());
-        for path in there.take_while(|path| lock(&self.places.vacant).contains(*path)) {
+        for path in there().take_while(|path| self.places.is_vacant(path)) {
             if !self.remove_empty(path) {
                 return;
             }
-            lock(&self.places.vacant).remove(path);
         }
     }
 

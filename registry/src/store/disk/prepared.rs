@@ -3,7 +3,7 @@
 
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
@@ -13,6 +13,8 @@ use super::{Disk, Fault, lock, parent};
 pub(in crate::store) struct Prepared {
     temporary: PathBuf,
     target: PathBuf,
+    /// Once there are directories for it, and until it is there or shall not come.
+    is_awaited: AtomicBool,
 }
 
 impl Prepared {
@@ -67,17 +69,19 @@ impl Disk {
         let prepared = Prepared {
             temporary: self.temporary.join(number.to_string()),
             target: target.to_owned(),
+            is_awaited: false.into(),
         };
         let temporary = &prepared.temporary;
         let ready = self
             .write_new(temporary, bytes)
             .and_then(|file| self.sync_file(&file, temporary))
             .and_then(|()| {
-                if is_wanted() {
-                    self.prepare_place(target)
-                } else {
-                    Ok(())
+                if !is_wanted() {
+                    return Ok(());
                 }
+                self.places.begin_to_await(parent(target));
+                prepared.is_awaited.store(true, Ordering::Relaxed);
+                self.prepare_place(target)
             });
         match ready {
             Ok(()) => Ok(prepared),
@@ -94,20 +98,34 @@ impl Disk {
     }
 
     /// Takes back what [`Self::prepare_place`] has made, unless something has come there.
-    pub(in crate::store) fn take_back_place(&self, target: &Path) {
-        self.take_back(parent(target));
+    pub(in crate::store) fn abandon_place(&self, target: &Path) {
+        self.remove_vacant(parent(target));
     }
 
     /// Replaces the file at its place, and returns when that is durable.
     pub(in crate::store) fn publish_small(&self, prepared: &Prepared) -> Result<(), Fault> {
         self.publish(&prepared.temporary, &prepared.target)
+            .map(|()| {
+                self.await_no_more(prepared);
+            })
             .inspect_err(|_| self.abandon(prepared))
     }
 
     /// Takes back what shall not come to its place.
     pub(in crate::store) fn abandon(&self, prepared: &Prepared) {
         drop(self.discard(&prepared.temporary)); // what stays behind goes at the next start
-        self.take_back(parent(&prepared.target));
+        if self.await_no_more(prepared) {
+            self.remove_vacant(parent(&prepared.target));
+        }
+    }
+
+    /// False: it was not awaited.
+    fn await_no_more(&self, prepared: &Prepared) -> bool {
+        let was_awaited = prepared.is_awaited.swap(false, Ordering::Relaxed);
+        if was_awaited {
+            self.places.end_to_await(parent(&prepared.target));
+        }
+        was_awaited
     }
 
     pub(in crate::store) fn abandon_all(&self, prepared: &[Prepared]) {

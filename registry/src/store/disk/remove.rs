@@ -119,6 +119,7 @@ impl Disk {
         self.durable.forget(directory);
         // most often it is not empty; what the disk has to say makes the store read-only
         removed
+            .map(|()| self.places.forget(directory))
             .map_err(|error| self.fault("remove directory", directory, error))
             .is_ok()
     }

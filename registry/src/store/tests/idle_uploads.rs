@@ -1,8 +1,11 @@
 //! Upload sessions that nobody continues: they expire, and give way.
 
-use futures::channel::mpsc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
 
-use super::disk::Step;
+use futures::channel::mpsc as streams;
+
+use super::disk::{Act, Effect, Seam, Step, lock};
 use super::faults::{ENOSPC, ONCE, open_failing};
 use super::*;
 use crate::store::session::MOST_SESSIONS;
@@ -47,7 +50,7 @@ async fn idle_sessions_expire_and_busy_ones_do_not() {
     append(&store, &idle).await;
     assert_eq!(store.expire_uploads().await.unwrap(), 0);
 
-    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyError>>(0);
+    let (mut sender, receiver) = streams::channel::<Result<Bytes, BodyError>>(0);
     let (busy_store, busy_name, busy_id) = (store.clone(), name.clone(), busy.clone());
     let request = tokio::spawn(async move {
         busy_store
@@ -203,4 +206,140 @@ async fn record_that_cannot_be_read_keeps_no_other_session_from_expiring() {
     begin(&store).await;
     assert_eq!(store.expire_uploads().await.unwrap(), 1);
     assert!(unreadable.exists());
+}
+
+/// P84.
+#[tokio::test]
+async fn look_for_idle_sessions_is_no_use_of_them() {
+    let volume = Volume::new();
+    let number = std::sync::atomic::AtomicU8::new(u8::MAX);
+    let options = StoreOptions {
+        // the names of younger sessions come first
+        random: Arc::new(move || [number.fetch_sub(1, Ordering::SeqCst); 16]),
+        ..volume.options()
+    };
+    let store = Store::open(options).await.unwrap();
+    let oldest = begin(&store).await;
+    for _ in 2..MOST_SESSIONS {
+        begin(&store).await;
+    }
+    let used = begin(&store).await;
+    append(&store, &used).await;
+    assert_eq!(store.expire_uploads().await.unwrap(), 0);
+    begin(&store).await;
+    let name = repository("a");
+    store.upload_status(&name, &used).await.unwrap();
+    let gone = store.upload_status(&name, &oldest).await;
+    assert!(matches!(gone, Err(UploadError::Unknown)), "{gone:?}");
+}
+
+/// Holds fsyncs of uploads, before or behind them, until somebody lets each go on.
+struct HoldsSyncs {
+    reached: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+    left: AtomicUsize,
+    syncs: Arc<AtomicUsize>,
+}
+
+impl HoldsSyncs {
+    /// With ends that tell when one is held and let one go on, and how many there were.
+    fn new(held: usize) -> (Self, mpsc::Receiver<()>, mpsc::Sender<()>, Arc<AtomicUsize>) {
+        let (reached, is_reached) = mpsc::channel();
+        let (go_on, gate) = mpsc::channel();
+        let syncs = Arc::new(AtomicUsize::new(0));
+        let seam = Self {
+            reached,
+            go_on: Mutex::new(gate),
+            left: AtomicUsize::new(held),
+            syncs: Arc::clone(&syncs),
+        };
+        (seam, is_reached, go_on, syncs)
+    }
+}
+
+impl Seam for HoldsSyncs {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        act()?;
+        let is_it = matches!(effect, Effect::SyncFile { path, .. } if path.extension().is_some_and(|it| it == "data"));
+        if is_it {
+            self.syncs.fetch_add(1, Ordering::SeqCst);
+            let take = |left: usize| left.checked_sub(1);
+            if self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+                .is_ok()
+            {
+                self.reached.send(()).unwrap();
+                lock(&self.go_on).recv().unwrap();
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn wait_for(reached: mpsc::Receiver<()>, times: usize) {
+    let waiting = move || {
+        for _ in 0..times {
+            reached
+                .recv_timeout(Duration::from_mins(1))
+                .expect("nobody has come there");
+        }
+    };
+    tokio::task::spawn_blocking(waiting).await.unwrap();
+}
+
+/// P84.
+#[tokio::test]
+async fn of_many_that_open_a_file_at_once_each_closes_another() {
+    let volume = Volume::new();
+    let (seam, reached, go_on, _) = HoldsSyncs::new(4);
+    let store = Store::open_through(volume.options(), Box::new(seam))
+        .await
+        .unwrap();
+    for _ in 0..OPEN_UPLOADS {
+        let id = begin(&store).await;
+        append(&store, &id).await;
+    }
+    let opening = (0..4).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let id = begin(&store).await;
+            append(&store, &id).await;
+        })
+    });
+    let opening: Vec<_> = opening.collect();
+    wait_for(reached, 4).await;
+    for _ in 0..4 {
+        go_on.send(()).unwrap();
+    }
+    for one in opening {
+        one.await.unwrap();
+    }
+    assert!(store.inner.upload_files.open() <= OPEN_UPLOADS);
+}
+
+#[tokio::test]
+async fn file_is_not_closed_with_bytes_that_came_behind_its_fsync() {
+    let volume = Volume::new();
+    let (seam, reached, go_on, syncs) = HoldsSyncs::new(1);
+    let options = StoreOptions {
+        open_uploads: 1,
+        ..volume.options()
+    };
+    let store = Store::open_through(options, Box::new(seam)).await.unwrap();
+    let first = begin(&store).await;
+    append(&store, &first).await;
+    let other = store.clone();
+    let opening = tokio::spawn(async move {
+        let id = begin(&other).await;
+        append(&other, &id).await;
+    });
+    wait_for(reached, 1).await;
+    append(&store, &first).await;
+    store.close_resting_uploads().await; // another that looks whether it rests
+    go_on.send(()).unwrap();
+    opening.await.unwrap();
+    let session = store.inner.sessions.find(&first).unwrap();
+    let is_open = session.try_write().unwrap().file.is_some();
+    assert!(is_open || syncs.load(Ordering::SeqCst) > 1);
 }

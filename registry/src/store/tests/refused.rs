@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
 
-use super::disk::{Disk, Seam, Step};
+use super::disk::{Disk, Seam, Step, lock};
 use super::*;
 
 /// Gets full behind so many steps that need room.
@@ -188,4 +189,150 @@ fn directories_of_what_is_refused_at_once_go_with_the_last_and_stay_with_what_ca
         "something was pushed there once"
     );
     disk.write_small(&place("3"), b"x").unwrap();
+}
+
+/// Holds one kind of step below a path, once, until somebody lets it go on; and has no room for directories when told so.
+struct HoldsOne {
+    step: Step,
+    below: String,
+    ends: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Seam for HoldsOne {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        if step == self.step && path.to_string_lossy().contains(&self.below) {
+            let ends = lock(&self.ends).take();
+            if let Some((reached, go_on)) = ends {
+                reached.send(()).unwrap();
+                go_on.recv().unwrap();
+            }
+        }
+        if step == Step::CreateDirectory && self.is_full.load(Ordering::SeqCst) && !path.exists() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+/// A push of one blob to a repository, held at that step. With what lets it go on, and what fills the volume.
+async fn held_push(
+    volume: &Volume,
+    step: Step,
+    below: String,
+) -> (
+    Store,
+    tokio::task::JoinHandle<Result<(), UploadError>>,
+    mpsc::Sender<()>,
+    Arc<AtomicBool>,
+) {
+    let (reached, is_reached) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel();
+    let is_full = Arc::new(AtomicBool::new(false));
+    let seam = HoldsOne {
+        step,
+        below,
+        ends: Mutex::new(Some((reached, gate))),
+        is_full: Arc::clone(&is_full),
+    };
+    let store = Store::open_through(volume.options(), Box::new(seam))
+        .await
+        .unwrap();
+    let pushing = store.clone();
+    let held = tokio::spawn(async move { try_push_blob(&pushing, &new(), b"one").await });
+    let waiting = move || is_reached.recv_timeout(Duration::from_mins(1)).unwrap();
+    tokio::task::spawn_blocking(waiting).await.unwrap();
+    (store, held, go_on, is_full)
+}
+
+#[tokio::test]
+async fn directory_for_what_is_ready_stays_when_another_push_of_that_is_refused() {
+    let volume = Volume::in_memory();
+    let digest = digest_of(b"one");
+    // its bytes are where they belong by then, and cannot be given back
+    let blob = volume.keys().blob(&digest);
+    let place = blob.parent().unwrap().to_string_lossy().into_owned();
+    let (store, held, go_on, is_full) = held_push(&volume, Step::SyncDirectory, place).await;
+    let name = new();
+    let wrong = store.upload_whole(&name, &digest, Chunk::default(), body(&[b"two"]));
+    assert!(wrong.await.is_err());
+    is_full.store(true, Ordering::SeqCst);
+    go_on.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    assert_eq!(read_blob(&store, &new(), &digest).await, b"one");
+}
+
+#[tokio::test]
+async fn push_with_a_wrong_digest_waits_for_nobody_who_makes_directories() {
+    let volume = Volume::in_memory();
+    let (store, held, go_on, _) = held_push(&volume, Step::Rename, "/blobs/".into()).await;
+    let (other, digest) = (repository("other"), digest_of(b"x"));
+    let wrong = store.upload_whole(&other, &digest, Chunk::default(), body(&[b"y"]));
+    let refused = tokio::time::timeout(Duration::from_mins(1), wrong).await;
+    go_on.send(()).unwrap();
+    let refused = refused.expect("it waits");
+    assert!(
+        matches!(refused, Err(UploadError::DigestMismatch { .. })),
+        "{refused:?}"
+    );
+    held.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn push_that_waits_for_another_of_its_digest_leaves_no_directory() {
+    for is_full in [true, false] {
+        let it = Trial::new().await;
+        let (name, digest) = (new(), digest_of(b"x"));
+        let before = directories_below(&it.volume.path().join("docker"));
+        let stripe = it.store.inner.locks.hold(&[&digest], &[]).await;
+        let mut pushing = Box::pin(
+            it.store
+                .upload_whole(&name, &digest, Chunk::default(), body(&[b"x"])),
+        );
+        let data = || std::fs::read_dir(it.volume.keys().uploads()).unwrap().next();
+        while data().is_none_or(|it| it.unwrap().metadata().unwrap().len() == 0) {
+            assert!(futures::poll!(&mut pushing).is_pending());
+            tokio::task::yield_now().await;
+        }
+        while directories_below(&it.volume.path().join("docker")) != before {
+            assert!(futures::poll!(&mut pushing).is_pending());
+            tokio::task::yield_now().await;
+        }
+        if is_full {
+            it.room.store(0, Ordering::SeqCst);
+            drop(stripe);
+            assert!(pushing.await.is_err());
+        } else {
+            drop(pushing);
+            drop(stripe);
+        }
+        assert_eq!(directories_below(&it.volume.path().join("docker")), before);
+    }
+}
+
+#[tokio::test]
+async fn manifest_that_a_full_volume_refuses_leaves_no_record() {
+    let it = Trial::new().await;
+    let mut document = image(&digest_of(b"absent"), &[]);
+    document["subject"] = descriptor(&digest_of(b"subject"), MediaType::OCI_MANIFEST);
+    let records = || {
+        let own = it.volume.keys().own().to_owned();
+        let known = ["absent", "referrers"].map(|name| files_below(&own.join(name)));
+        known.concat()
+    };
+    let push = async |it: &Trial| {
+        let pushed = put(&it.store, &new(), "v1", &document).await;
+        let is_known = it.volume.keys().revisions(&new()).exists();
+        assert!(is_known || records().is_empty(), "{:?}", records());
+        pushed.is_ok() || is_known
+    };
+    it.expect_nothing_of_refusals(push).await;
+    assert_eq!(records().len(), 2);
+}
+
+fn files_below(path: &Path) -> Vec<PathBuf> {
+    let directories = directories_below(path).into_iter().chain([path.to_owned()]);
+    let entries = directories.flat_map(|it| std::fs::read_dir(it).into_iter().flatten());
+    let paths = entries.map(|it| it.unwrap().path());
+    paths.filter(|it| it.is_file()).collect()
 }

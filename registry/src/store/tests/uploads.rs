@@ -309,3 +309,20 @@ async fn session_survives_a_restart_with_its_offset_and_is_hashed_again() {
         .await
         .unwrap();
 }
+
+/// P73.
+#[tokio::test]
+async fn request_that_waits_for_another_is_refused_when_that_has_written() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let name = repository("a");
+    let id = store.upload_start(&name, None).await.unwrap();
+    let append = || Box::pin(store.upload_append(&name, &id, Chunk::default(), body(&[b"same"])));
+    let (mut first, mut second) = (append(), append());
+    assert!(futures::poll!(&mut first).is_pending());
+    assert!(futures::poll!(&mut second).is_pending());
+    let (first, second) = futures::join!(first, second);
+    assert_eq!(first.unwrap().offset, 4);
+    assert!(matches!(second, Err(UploadError::Busy { .. })), "{second:?}");
+    assert_eq!(offset(&store, &name, &id).await, 4);
+}

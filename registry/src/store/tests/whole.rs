@@ -1,8 +1,10 @@
 //! Blobs that come in one request: nothing is left of one that does not become a blob.
 
+use std::sync::mpsc;
+
 use super::faults::{EIO, ENOSPC, ONCE, open_failing};
 use super::*;
-use crate::store::disk::Step;
+use crate::store::disk::{Act, Effect, Seam, Step, lock};
 
 async fn push(
     store: &Store,
@@ -141,4 +143,61 @@ async fn what_a_kill_has_left_of_one_request_goes_at_once_and_what_can_go_on_sta
         3,
         "one that comes in right now has gone"
     );
+}
+
+#[tokio::test]
+async fn blob_in_one_request_is_not_waited_for_where_it_cannot_be_kept() {
+    let volume = Volume::new();
+    let store = volume.open().await;
+    let reason = ReadOnlyReason::Failed("the disk".into());
+    store.inner.disk.set_read_only(reason);
+    let refused = push(&store, b"one", body(&[b"on"]).chain(stream::pending())).await;
+    let is_told = matches!(refused, Err(UploadError::Fault(Fault::ReadOnly { .. })));
+    assert!(is_told, "{refused:?}");
+}
+
+/// Lets the only thread wait once the bytes of an upload are written.
+struct BusyBehindData(Mutex<Option<mpsc::Receiver<()>>>);
+
+impl Seam for BusyBehindData {
+    fn take(&self, effect: &Effect<'_>, act: Act<'_>) -> std::io::Result<()> {
+        act()?;
+        if matches!(effect, Effect::Write { path, .. } if path.extension().is_some_and(|it| it == "data"))
+            && let Some(told) = lock(&self.0).take()
+        {
+            tokio::task::spawn_blocking(move || told.recv().unwrap());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn blob_in_one_request_whose_client_goes_while_it_is_tidied_up_leaves_no_file() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let volume = Volume::new();
+        let (go_on, told) = mpsc::channel();
+        let seam = BusyBehindData(Mutex::new(Some(told)));
+        let store = Store::open_through(volume.options(), Box::new(seam))
+            .await
+            .unwrap();
+        let mut pushing = Box::pin(push(&store, b"one", broken_body(b"on")));
+        while files_of_uploads(&volume) == 0 {
+            assert!(futures::poll!(&mut pushing).is_pending());
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..1_000 {
+            assert!(futures::poll!(&mut pushing).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(pushing);
+        go_on.send(()).unwrap();
+        while files_of_uploads(&volume) != 0 || !store.inner.sessions.all().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    });
 }
