@@ -100,7 +100,9 @@ fn status_of(fault: &Fault) -> StatusCode {
     match fault {
         Fault::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         Fault::ReadOnly { .. } | Fault::Closed => StatusCode::SERVICE_UNAVAILABLE,
-        Fault::Io { .. } | Fault::Damaged { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        Fault::Io { .. } | Fault::Damaged { .. } | Fault::NotAllowed { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

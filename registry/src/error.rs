@@ -185,7 +185,11 @@ impl From<Fault> for ApiError {
             } => {
                 let message =
                     "this registry takes no writes since its volume failed; its log says what to do";
-                later(Self::new(ErrorCode::Unavailable, message))
+                later(Self::new(ErrorCode::Unavailable, message)).with_fault(crate::error_chain(&fault))
+            }
+            Fault::NotAllowed { .. } => {
+                let message = "the registry is not allowed to write to its volume; its log says what to do";
+                Self::new(ErrorCode::Unknown, message).with_fault(crate::error_chain(&fault))
             }
             Fault::Full { .. } => Self::new(
                 ErrorCode::Unavailable,
@@ -259,8 +263,14 @@ mod tests {
         let path = || "/secret/place".into();
         let source = || std::io::Error::other("disk");
         let reason = ReadOnlyReason::Failed("fsync".to_owned());
+        let not_allowed = Fault::NotAllowed {
+            action: "write",
+            path: path(),
+            sentence: "\"/secret\" belongs to user 0".to_owned(),
+        };
         for (fault, status, later) in [
             (Fault::ReadOnly { reason }, 503, true),
+            (not_allowed, 500, false),
             (Fault::Closed, 503, true),
             (Fault::Full { path: path() }, 507, false),
             (
@@ -273,8 +283,11 @@ mod tests {
                 false,
             ),
         ] {
+            let (is_closed, sentence) = (matches!(fault, Fault::Closed), crate::error_chain(&fault));
             let error = ApiError::from(fault);
             assert!(!error.0.message.contains("secret"), "{error:?}");
+            let logged = error.0.fault.as_ref().unwrap_or(&error.0.message);
+            assert!(is_closed || *logged == sentence, "{error:?}");
             let response = error.into_response("id");
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers().contains_key(RETRY_AFTER), later, "{status}");

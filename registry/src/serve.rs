@@ -26,7 +26,9 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::reload::{self, Current, Poll};
 use crate::server::{self, Deadlines, ListenError, Serving, socket};
-use crate::store::{OpenError, Requirements, ReserveSize, Store, StoreOptions, VolumeOptions};
+use crate::store::{
+    OpenError, ReadOnlyReason, Requirements, ReserveSize, Store, StoreOptions, VolumeOptions,
+};
 use crate::tls::Tls;
 use crate::{admin, health, scrubbing, store};
 
@@ -210,8 +212,9 @@ impl Running {
     }
 
     fn announce(&self, config: &Config) {
-        if let Some(reason) = self.store.read_only() {
-            tracing::warn!("storage.volume.path: {reason}");
+        match self.store.read_only() {
+            None | Some(ReadOnlyReason::Failed(_)) => {} // a failure is told when it is met
+            Some(reason) => tracing::warn!("storage.volume.path: {reason}"),
         }
         if config.auth.is_none() {
             tracing::warn!("no auth in the configuration: everybody who can connect may do everything");

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::Access;
+
 use self::durable::Durable;
 use self::places::Places;
 use self::spares::Spares;
@@ -32,6 +34,9 @@ pub(super) use prepared::Prepared;
 pub(super) use seam::Step;
 pub(super) use seam::{Act, Direct, Effect, Seam};
 pub(super) use spares::is_spare;
+
+/// What comes of a volume that cannot be written when it is opened.
+const ONLY_PULLS: &str = ", so the registry only serves pulls";
 
 pub(super) struct Disk {
     root: PathBuf,
@@ -73,9 +78,24 @@ impl Disk {
         lock(&self.read_only).clone()
     }
 
-    /// The first reason stays.
+    /// The first reason stays. That the volume has failed is told here: whoever is refused hears only that the log says why,
+    /// and nobody may ever write.
     pub(super) fn set_read_only(&self, reason: ReadOnlyReason) {
-        lock(&self.read_only).get_or_insert(reason);
+        let mut current = lock(&self.read_only);
+        if current.is_some() {
+            return;
+        }
+        *current = Some(reason.clone());
+        drop(current);
+        if let ReadOnlyReason::Failed(sentence) = reason {
+            tracing::error!("storage.volume.path: {sentence}");
+        }
+    }
+
+    /// For a volume that is being opened: this process may not write there, so it writes nowhere.
+    pub(super) fn set_not_writable(&self, path: &Path) {
+        let sentence = not_allowed(path, &self.root, ONLY_PULLS);
+        self.set_read_only(ReadOnlyReason::NotWritable(sentence));
     }
 
     /// Refuses a write when the store is read-only.
@@ -239,8 +259,10 @@ impl Disk {
             };
         }
         match source.kind() {
-            io::ErrorKind::PermissionDenied => Fault::ReadOnly {
-                reason: ReadOnlyReason::NotWritable(foreign_owner(path, &self.root)),
+            io::ErrorKind::PermissionDenied => Fault::NotAllowed {
+                action,
+                sentence: not_allowed(path, &self.root, ""),
+                path: path.to_owned(),
             },
             // it was writable when it was opened
             io::ErrorKind::ReadOnlyFilesystem => self.fail(format!(
@@ -261,29 +283,41 @@ impl Disk {
     }
 }
 
-/// The sentence about a file or directory of another user.
-pub(super) fn foreign_owner(path: &Path, root: &Path) -> String {
+/// The sentence about a file or directory that this process may not write, often one of another user, with what comes of
+/// that.
+fn not_allowed(path: &Path, root: &Path, consequence: &str) -> String {
     let user = rustix::process::geteuid().as_raw();
-    let existing = path
-        .ancestors()
-        .find_map(|path| Some((path, fs::metadata(path).ok()?)));
-    let (path, owner) = existing.map_or((path, 0), |(path, metadata)| (path, metadata.uid()));
+    let there = || {
+        let above = path.ancestors();
+        above.filter_map(|path| Some((path, fs::metadata(path).ok()?)))
+    };
+    // what is there may lie in the directory that refuses
+    let refusing = there()
+        .take_while(|(path, _)| path.starts_with(root))
+        .find(|(path, _)| refuses(path));
+    let found = refusing.or_else(|| there().next());
+    let (path, owner) = found.map_or((path, 0), |(path, metadata)| (path, metadata.uid()));
     let (path, root) = (path.display(), root.display());
     if user == owner {
         return format!(
-            "\"{path}\" cannot be written by user {user}, although it is that user's, so the registry only serves \
-             pulls: run `chmod -R u+rwX {root}`"
+            "\"{path}\" cannot be written by user {user}, although it is that user's{consequence}: run \
+             `chmod -R u+rwX {root}`"
         );
     }
     format!(
-        "\"{path}\" belongs to user {owner} and the registry runs as user {user}, so it only serves pulls: run \
+        "\"{path}\" belongs to user {owner} and the registry runs as user {user}{consequence}: run \
          `chown -R {user}:{user} {root}`, or start the registry as the owner (`--user {owner}:{owner}`)"
     )
 }
 
+fn refuses(path: &Path) -> bool {
+    let asked = rustix::fs::access(path, Access::WRITE_OK);
+    asked.is_err_and(|error| io::Error::from(error).kind() == io::ErrorKind::PermissionDenied)
+}
+
 pub(super) fn read_only_mount(root: &Path) -> String {
     format!(
-        "\"{}\" is mounted read-only, so the registry only serves pulls: mount it read-write",
+        "\"{}\" is mounted read-only{ONLY_PULLS}: mount it read-write",
         root.display()
     )
 }

@@ -84,6 +84,13 @@ pub enum Fault {
     /// Nothing is accepted until the reason is gone and the program was started again; reads go on.
     #[error("storage is read-only: {reason}")]
     ReadOnly { reason: ReadOnlyReason },
+    /// The system does not let this process write there, though it did when the volume was opened; only that write failed.
+    #[error("cannot {action} \"{path}\": {sentence}")]
+    NotAllowed {
+        action: &'static str,
+        path: PathBuf,
+        sentence: String,
+    },
     /// No space or inodes left, or over a quota; this write failed, everything stored before is untouched.
     #[error(
         "storage is full: no space or inodes left to write \"{path}\": enlarge the volume, or collect garbage"

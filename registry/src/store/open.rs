@@ -18,7 +18,7 @@ use super::came::Absences;
 use super::changes::Changes;
 use super::collect::{Arming, Collected};
 use super::deletion::complete_what_was_cut_off;
-use super::disk::{Direct, Disk, Seam, foreign_owner, read_only_mount};
+use super::disk::{Direct, Disk, Seam, read_only_mount};
 use super::error::{Fault, OpenError, ReadOnlyReason};
 use super::heads::Heads;
 use super::holds::Holds;
@@ -135,7 +135,6 @@ impl Store {
                     "sync of \"{}\" failed ({error}): check the volume, then restart",
                     inner.keys.root().display()
                 );
-                tracing::error!("storage.volume.path: {reason}"); // nobody may ever write, and hear it then
                 inner.disk.set_read_only(ReadOnlyReason::Failed(reason));
             }
             settle.send_replace(true);
@@ -231,16 +230,18 @@ fn directories_to_check(keys: &Keys) -> Vec<PathBuf> {
     paths
 }
 
-/// Looks for the first directory that this process may not write.
-fn not_writable(keys: &Keys) -> Option<ReadOnlyReason> {
-    directories_to_check(keys).into_iter().find_map(|path| {
-        let reason = match rustix::fs::access(&path, Access::WRITE_OK | Access::EXEC_OK) {
-            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => foreign_owner(&path, keys.root()),
-            Err(rustix::io::Errno::ROFS) => read_only_mount(keys.root()),
-            _ => return None,
-        };
-        Some(ReadOnlyReason::NotWritable(reason))
-    })
+/// Looks for a directory that this process may not write: then it writes to none.
+fn check_writable(keys: &Keys, disk: &Disk) {
+    for path in directories_to_check(keys) {
+        match rustix::fs::access(&path, Access::WRITE_OK | Access::EXEC_OK) {
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => disk.set_not_writable(&path),
+            Err(rustix::io::Errno::ROFS) => {
+                disk.set_read_only(ReadOnlyReason::NotWritable(read_only_mount(keys.root())));
+            }
+            _ => continue,
+        }
+        return;
+    }
 }
 
 /// Returns whether there is nothing to settle: the volume is empty, or not written to.
@@ -281,6 +282,10 @@ pub(super) fn prepare(keys: &Keys, disk: &Disk) -> Result<bool, OpenError> {
         Ok(()) | Err(Fault::Full { .. }) => Ok(is_empty),
         Err(Fault::ReadOnly { reason }) => {
             disk.set_read_only(reason);
+            Ok(true)
+        }
+        Err(Fault::NotAllowed { path, .. }) => {
+            disk.set_not_writable(&path);
             Ok(true)
         }
         Err(Fault::Io { path, source, .. }) => Err(OpenError::Io { path, cause: source }),

@@ -112,7 +112,16 @@ async fn after_an_fsync_that_failed_on_a_real_disk_pulls_go_on_and_nothing_ackno
         "{told}"
     );
 
-    drop(served);
+    let (_, log) = served.stop("-KILL");
+    let failed = log.lines().filter(|line| line.contains("fsync of"));
+    let (once, of_requests): (Vec<_>, Vec<_>) =
+        failed.partition(|line| line.contains("storage.volume.path: "));
+    assert_eq!(once.len(), 1, "{log}");
+    assert!(once[0].contains("ERROR") && !of_requests.is_empty(), "{log}");
+    assert!(
+        of_requests.iter().all(|line| line.contains("request_id")),
+        "{log}"
+    );
     eventually("the file system gives up", || {
         let _ = rustix::fs::syncfs(File::open(&volume).unwrap());
         let written = fs::write(volume.join("by-hand"), b"");

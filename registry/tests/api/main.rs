@@ -21,6 +21,7 @@ mod lists;
 mod manifests;
 mod mounted;
 mod nesting;
+mod permissions;
 mod preconditions;
 mod program;
 mod read_only;

@@ -77,13 +77,13 @@ pub(in crate::store) fn complete_what_was_cut_off(keys: &Keys, disk: &Disk, left
     match complete_all(keys, disk, &records) {
         Ok(()) => {}
         Err(Fault::ReadOnly { reason }) => disk.set_read_only(reason),
+        Err(Fault::NotAllowed { path, .. }) => disk.set_not_writable(&path),
         Err(fault) => {
             let cause = fault.source().map(|cause| format!(": {cause}"));
             let reason = format!(
                 "a delete that was cut off cannot be completed ({fault}{}): make that possible, then restart the registry",
                 cause.unwrap_or_default()
             );
-            tracing::error!("storage.volume.path: {reason}"); // nobody may ever write, and hear it then
             disk.set_read_only(ReadOnlyReason::Failed(reason));
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::not_writable;
+use super::check_writable;
 use crate::store::disk::{Disk, is_full};
 use crate::store::error::{OpenError, ReadOnlyReason};
 use crate::store::keys::Keys;
@@ -18,8 +18,8 @@ pub(super) async fn acquire(keys: &Keys, disk: &Disk, timeout: Duration) -> Resu
     if disk.read_only().is_some() {
         return Ok(None);
     }
-    if let Some(reason) = not_writable(keys) {
-        disk.set_read_only(reason);
+    check_writable(keys, disk);
+    if disk.read_only().is_some() {
         return Ok(None);
     }
     let path = keys.lock();

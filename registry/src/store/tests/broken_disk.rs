@@ -1,10 +1,11 @@
 //! A disk that fails, or whose file system takes no writes since: what requests hear, and that it stays so.
 
+use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::Weak;
 
-use super::disk::{Act, Effect, Seam, Step};
+use super::disk::{Act, Disk, Effect, Seam, Step};
 use super::faults::{EIO, ONCE, open_failing};
 use super::*;
 
@@ -59,6 +60,45 @@ async fn write_that_the_disk_fails_makes_the_store_read_only_until_it_is_opened_
         assert!(store.manifest_read(&name, &"v1".parse().unwrap()).await.is_ok());
         drop(store);
         put(&volume.open().await, &name, "v2", &index(&[])).await.unwrap();
+    }
+}
+
+/// Fails every fsync of a file.
+struct NoSync;
+
+impl Seam for NoSync {
+    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+        if step == Step::SyncFile {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn failure_that_ends_all_writes_is_logged_once_with_its_reason() {
+    let volume = Volume::new();
+    let open = || Disk::new(volume.path(), volume.path().to_owned(), Box::new(NoSync));
+    let written = volume.path().join("log");
+    let file = Arc::new(File::create(&written).unwrap());
+    let log = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(file)
+        .finish();
+    tracing::subscriber::with_default(log, || {
+        let disk = open();
+        for name in ["first", "second"] {
+            assert!(is_failed(&disk.probe(&volume.path().join(name))));
+        }
+        let configured = open();
+        configured.set_read_only(ReadOnlyReason::Configured);
+        assert!(is_failed(&configured.probe(&volume.path().join("third"))));
+    });
+    let log = std::fs::read_to_string(written).unwrap();
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in ["ERROR", "first\" failed", "os error 5", "restart the registry"] {
+        assert!(lines[0].contains(part), "{log}");
     }
 }
 

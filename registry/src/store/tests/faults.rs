@@ -34,6 +34,7 @@ impl Seam for Failing {
 }
 
 pub(super) const EIO: i32 = 5;
+const EACCES: i32 = 13;
 const EMFILE: i32 = 24;
 pub(super) const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
@@ -236,23 +237,51 @@ async fn early_writeback_that_failed_is_heard_of_at_the_end_and_ends_that_upload
 }
 
 #[tokio::test]
-async fn permission_lost_while_running_names_user_and_remedy() {
+async fn permission_lost_while_running_fails_that_write_only_and_names_user_and_remedy() {
     let volume = Volume::new();
-    let (store, armed) = open_failing(&volume, Step::CreateDirectory, "_layers", 13).await;
+    let (store, armed) = open_failing(&volume, Step::CreateDirectory, "_layers", EACCES).await;
     armed.store(1, Ordering::SeqCst);
     let refused = try_push_blob(&store, &repository("a"), b"x").await;
-    let Err(UploadError::Fault(Fault::ReadOnly {
-        reason: ReadOnlyReason::NotWritable(sentence),
-    })) = refused
-    else {
+    let Err(UploadError::Fault(Fault::NotAllowed { sentence, .. })) = refused else {
         panic!("{refused:?}")
     };
     assert!(
         sentence.contains("cannot be written by user") && sentence.contains("`chmod -R u+rwX"),
         "{sentence}"
     );
+    assert!(!sentence.contains("only serves pulls"), "{sentence}");
+    assert_eq!(store.read_only(), None);
     armed.store(NOTHING, Ordering::SeqCst);
     push_blob(&store, &repository("a"), b"x").await;
+}
+
+#[tokio::test]
+async fn permission_that_is_missing_at_start_leaves_pulls_only() {
+    let volume = Volume::new();
+    push_image(&volume.open().await, &repository("a"), "v1", "x").await;
+    let seam = Failing {
+        step: Step::Write,
+        below: "",
+        errno: EACCES,
+        armed: Arc::new(AtomicU8::new(1)),
+    };
+    let store = Store::open_through(volume.options(), Box::new(seam))
+        .await
+        .unwrap();
+    let Some(ReadOnlyReason::NotWritable(sentence)) = store.read_only() else {
+        panic!("{:?}", store.read_only())
+    };
+    assert!(
+        sentence.contains(", so the registry only serves pulls: run `chmod -R u+rwX"),
+        "{sentence}"
+    );
+    let refused = try_push_blob(&store, &repository("a"), b"y").await;
+    let is_told = matches!(refused, Err(UploadError::Fault(Fault::ReadOnly { .. })));
+    assert!(is_told, "{refused:?}");
+    let read = store
+        .manifest_read(&repository("a"), &"v1".parse().unwrap())
+        .await;
+    assert!(read.is_ok());
 }
 
 #[tokio::test]
