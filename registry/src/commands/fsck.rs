@@ -260,8 +260,8 @@ fn leftovers(report: &FsckReport) -> [(&'static str, u64); 12] {
         ("empty links", left.empty_links),
         ("empty directories", left.empty_directories),
         (
-            "manifests not listed under their subject",
-            left.unlisted_referrers,
+            "referrers that only a fallback tag lists",
+            left.fallback_referrers,
         ),
         ("entries of referrers that are gone", left.stale_referrers),
         ("manifests of a kind not known", left.foreign_manifests),

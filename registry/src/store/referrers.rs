@@ -168,16 +168,13 @@ impl Inner {
         Ok(digests)
     }
 
-    /// Whatever else somebody has put under that tag is no list of referrers, and no fault.
     fn fallback_entries(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>, Fault> {
         let tag = Tag::referrers_fallback(subject);
         let Some(digest) = read_tag(&self.keys.tag(repository, &tag))? else {
             return Ok(Vec::new());
         };
         let index = self.read_manifest(repository, &digest)?;
-        let entries = index.and_then(|index| serde_json::from_slice::<FallbackIndex>(&index.bytes).ok());
-        let entries = entries.into_iter().flat_map(|index| index.manifests);
-        Ok(entries.filter_map(|entry| entry.digest.parse().ok()).collect())
+        Ok(index.map_or_else(Vec::new, |index| fallback_digests(&index.bytes)))
     }
 
     fn known_referrer(
@@ -233,6 +230,13 @@ impl Inner {
         let manifest = manifest.filter(|_| refers);
         Ok(manifest.map(|manifest| manifest.referrer_descriptor(digest.clone(), bytes.len() as u64)))
     }
+}
+
+/// What an index under a fallback tag lists. Whatever else somebody has put there is no list of referrers, and no fault.
+pub(super) fn fallback_digests(bytes: &[u8]) -> Vec<Digest> {
+    let index = serde_json::from_slice::<FallbackIndex>(bytes).ok();
+    let entries = index.into_iter().flat_map(|index| index.manifests);
+    entries.filter_map(|entry| entry.digest.parse().ok()).collect()
 }
 
 /// An index under a fallback tag, as loosely as it may have been written.

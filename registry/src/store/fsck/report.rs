@@ -21,6 +21,8 @@ pub enum FindingKind {
     TagUnreadable,
     /// A link holds something else than a digest.
     LinkDamaged,
+    /// No list of referrers shows a manifest under its subject, which looks as if nothing referred to it.
+    ReferrerUnlisted,
     /// A manifest is listed wrongly among the referrers of its subject.
     ReferrerWrong,
     /// A record of the private tree is not what it should be.
@@ -43,7 +45,7 @@ impl FindingKind {
             Self::LinkDamaged => {
                 "push the content to this repository again; until then garbage collection refuses to run"
             }
-            Self::ReferrerWrong => "run `fsck --repair`",
+            Self::ReferrerUnlisted | Self::ReferrerWrong => "run `fsck --repair`",
             Self::RecordDamaged => {
                 "restore the file from a backup; until then garbage collection may refuse to run, or keep more"
             }
@@ -94,8 +96,8 @@ pub struct Leftovers {
     pub empty_links: u64,
     /// Directories of a link or blob or tag in which nothing is.
     pub empty_directories: u64,
-    /// Manifests that no list of referrers shows under their subject.
-    pub unlisted_referrers: u64,
+    /// Manifests that are listed under their subject because of its fallback tag only.
+    pub fallback_referrers: u64,
     /// Entries among referrers whose manifest is gone.
     pub stale_referrers: u64,
     /// Manifests of other registries that this version does not understand.

@@ -14,7 +14,8 @@ use crate::store::error::Fault;
 use crate::store::from_disk;
 use crate::store::keys::digest_of_referrer;
 use crate::store::links::{digests_in, exists, read_file, read_link, read_tag, visit_digests};
-use crate::store::manifests::MAX_STORED_BYTES;
+use crate::store::manifests::{MAX_STORED_BYTES, read_limited};
+use crate::store::referrers::fallback_digests;
 
 use super::look::{AmbiguousTag, Cure, Key, Look, prefix, size_of};
 use super::report::FindingKind;
@@ -28,6 +29,8 @@ pub(super) struct Has {
     pub(super) manifests: HashSet<Key>,
     /// Manifests that are understood and have a subject.
     subjects: HashMap<Key, Key>,
+    /// What the fallback tags of subjects list, of those that were asked for.
+    fallbacks: HashMap<Key, HashSet<Key>>,
     /// Those that are not understood.
     foreign: HashSet<Key>,
     /// What some manifest needs of what is linked and not there.
@@ -258,7 +261,15 @@ impl Look<'_> {
         let why = match found {
             Ok(Some(value)) if value == expected => return,
             Ok(None) => {
-                self.leftovers.unlisted_referrers += 1;
+                if self.is_in_fallback(name, subject, digest, has) {
+                    self.leftovers.fallback_referrers += 1;
+                } else {
+                    let problem = format!(
+                        "the list of referrers of {subject} in \"{name}\" does not show {digest}, which names that as \
+                         its subject: what it signs or describes looks as if nothing did; `fsck --repair` lists it"
+                    );
+                    self.found(FindingKind::ReferrerUnlisted, Some(name), digest, &path, problem);
+                }
                 format!("{digest} of \"{name}\" was not listed under its subject")
             }
             Ok(Some(_)) | Err(_) => {
@@ -272,6 +283,28 @@ impl Look<'_> {
             text: expected.to_string(),
             why,
         });
+    }
+
+    /// Whether the list of referrers shows a manifest all the same, as clients keep it under a tag.
+    fn is_in_fallback(
+        &self,
+        name: &RepositoryName,
+        subject: &Digest,
+        digest: &Digest,
+        has: &mut Has,
+    ) -> bool {
+        let entries = has.fallbacks.entry(prefix(subject)).or_insert_with(|| {
+            let tag = Tag::referrers_fallback(subject);
+            let index = read_tag(&self.keys.tag(name, &tag)).ok().flatten();
+            let link = |digest| read_link(&self.keys.revision_link(name, &digest), &digest);
+            let content = index.and_then(|digest| link(digest).ok().flatten());
+            let bytes = content.and_then(|digest| read_limited(&self.keys.blob(&digest)).ok());
+            fallback_digests(&bytes.unwrap_or_default())
+                .iter()
+                .map(prefix)
+                .collect()
+        });
+        entries.contains(&prefix(digest))
     }
 
     /// Looks for entries of manifests that are gone, or name another subject.

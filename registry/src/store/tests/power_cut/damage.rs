@@ -64,8 +64,9 @@ pub(super) fn findings(root: &Path, all: bool) -> BTreeSet<String> {
         report => report.unwrap(),
     };
     let mut found: BTreeSet<String> = report.findings.iter().map(|it| format!("{it:?}")).collect();
-    let (empty, unlisted) = (report.leftovers.empty_links, report.leftovers.unlisted_referrers);
-    for (count, what) in [(empty, "empty links"), (unlisted, "unlisted referrers")] {
+    let left = &report.leftovers;
+    let (empty, fallback) = (left.empty_links, left.fallback_referrers);
+    for (count, what) in [(empty, "empty links"), (fallback, "referrers of fallback tags")] {
         if all && count > 0 {
             found.insert(format!("{count} {what}"));
         }
