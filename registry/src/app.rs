@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use futures::FutureExt as _;
-use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use jiff::Timestamp;
 use portolan_oci::{ErrorCode, headers};
 
@@ -89,14 +89,16 @@ async fn respond(State(app): State<Arc<App>>, request: Request) -> Response<Body
         .catch_unwind()
         .await;
     let result = answered.unwrap_or_else(|_| Err(ApiError::internal("a request handler panicked")));
-    let mut response = match result {
-        Ok(response) => response,
-        Err(error) => {
-            // an unread body would make the connection end in a reset, which hides the answer from the client
-            body.drain().await;
-            error.into_response(&request_id)
-        }
-    };
+    let is_http1 = parts.version < Version::HTTP_2;
+    if is_http1 || result.is_err() {
+        // an unread body would make the connection end, and in a reset, which hides the answer from the client
+        body.drain().await;
+    }
+    let mut response = result.unwrap_or_else(|error| error.into_response(&request_id));
+    if is_http1 && !body.is_whole() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     let version = HeaderName::from_static(headers::DOCKER_DISTRIBUTION_API_VERSION);
     response
         .headers_mut()

@@ -31,6 +31,8 @@ pub struct RequestBody {
     /// The client waits for a word before it sends: nothing needs to be drained, and reading would invite it.
     waits: bool,
     ended: bool,
+    /// Its end has come, not only an error.
+    is_whole: bool,
     /// More bytes than this are not taken.
     limit: u64,
 }
@@ -84,6 +86,7 @@ impl RequestBody {
             idle: Box::pin(tokio::time::sleep(IDLE_TIMEOUT)),
             waits: headers.contains_key(EXPECT),
             ended,
+            is_whole: ended,
             limit: u64::MAX,
         }
     }
@@ -101,6 +104,11 @@ impl RequestBody {
     /// Whether all of it was read.
     pub fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether its end has come. Otherwise nobody can tell where in an HTTP/1 connection the next request begins.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// How many bytes have come.
@@ -173,7 +181,7 @@ impl Stream for RequestBody {
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
-                self.ended = true;
+                (self.ended, self.is_whole) = (true, true);
                 Poll::Ready(None)
             }
             Poll::Pending => {
